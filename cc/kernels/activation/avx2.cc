@@ -1,0 +1,9 @@
+#include "cc/kernels/simd/avx2.h"
+
+#include "cc/kernels/activation/body.h"
+
+namespace infeng {
+
+const ActivationTier kActivationAvx2 = {SwiGlu, ExpAll};
+
+}  // namespace infeng

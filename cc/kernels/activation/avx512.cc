@@ -1,0 +1,9 @@
+#include "cc/kernels/simd/avx512.h"
+
+#include "cc/kernels/activation/body.h"
+
+namespace infeng {
+
+const ActivationTier kActivationAvx512 = {SwiGlu, ExpAll};
+
+}  // namespace infeng

@@ -1,0 +1,9 @@
+#include "cc/kernels/simd/scalar.h"
+
+#include "cc/kernels/activation/body.h"
+
+namespace infeng {
+
+const ActivationTier kActivationScalar = {SwiGlu, ExpAll};
+
+}  // namespace infeng

@@ -1,0 +1,370 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "cc/base/aligned_buffer.h"
+#include "cc/cpu/testing.h"
+#include "cc/kernels/gemm/gemm.h"
+
+namespace infeng {
+namespace {
+
+size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+template <typename T>
+::testing::AssertionResult SameBits(const AlignedBuffer<T>& a, const AlignedBuffer<T>& b) {
+  if (a.empty() && b.empty()) return ::testing::AssertionSuccess();
+  if (a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0) {
+    return ::testing::AssertionSuccess();
+  }
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    if (std::memcmp(&a[i], &b[i], sizeof(T)) != 0) {
+      return ::testing::AssertionFailure() << "element " << i << ": " << +a[i] << ", " << +b[i];
+    }
+  }
+  return ::testing::AssertionFailure() << "sizes " << a.size() << ", " << b.size();
+}
+
+// Rows of k values, zero up to a stride that is a multiple of 16.
+struct Rows {
+  size_t rows, k, stride;
+  AlignedBuffer<float> data;
+
+  Rows(size_t rows, size_t k) : rows(rows), k(k), stride(RoundUp(k, 16)), data(rows * stride) {}
+  float& at(size_t row, size_t i) { return data[row * stride + i]; }
+  float at(size_t row, size_t i) const { return data[row * stride + i]; }
+};
+
+Rows RandomRows(size_t rows, size_t k, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  Rows x(rows, k);
+  for (size_t row = 0; row < rows; ++row) {
+    const float scale = std::exp(normal(random) * 2);
+    for (size_t i = 0; i < k; ++i) x.at(row, i) = normal(random) * scale;
+  }
+  return x;
+}
+
+// Owns what QuantizedRows points to.
+struct Quantized {
+  AlignedBuffer<int8_t> q;
+  AlignedBuffer<float> scale;
+  AlignedBuffer<int32_t> offset;
+  QuantizedRows view;
+
+  Quantized(size_t rows, size_t k, size_t group, size_t digits)
+      : q(rows * digits * RoundUp(k, group)),
+        scale(rows * digits * (RoundUp(k, group) / group)),
+        offset(scale.size()),
+        view{q.data(), scale.data(), offset.data(), digits, RoundUp(k, group), group} {}
+};
+
+Quantized Quantize(const GemmTier& kernels, const Rows& x, size_t group, size_t digits) {
+  Quantized out(x.rows, x.k, group, digits);
+  kernels.quantize({x.data.data(), x.stride, x.k, 0, x.rows, out.view});
+  return out;
+}
+
+struct Int8Weight {
+  size_t n, k, group, kp, panels;
+  AlignedBuffer<int8_t> w;
+  AlignedBuffer<uint16_t> scale;
+
+  Int8Weight(size_t n, size_t k, size_t group)
+      : n(n),
+        k(k),
+        group(group),
+        kp(RoundUp(k, group)),
+        panels(RoundUp(n, 16) / 16),
+        w(panels * 16 * kp),
+        scale(panels * 16 * (kp / group)) {}
+
+  int8_t& at(size_t row, size_t i) {
+    return w[row / 16 * 16 * kp + i / 4 * 64 + row % 16 * 4 + i % 4];
+  }
+  uint16_t& scale_at(size_t row, size_t g) {
+    return scale[(row / 16 * (kp / group) + g) * 16 + row % 16];
+  }
+};
+
+Int8Weight RandomWeight(size_t n, size_t k, size_t group, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_int_distribution<int> byte(-127, 127);
+  std::uniform_real_distribution<float> uniform(0.001f, 0.1f);
+  Int8Weight weight(n, k, group);
+  for (size_t row = 0; row < n; ++row) {
+    for (size_t i = 0; i < k; ++i) weight.at(row, i) = static_cast<int8_t>(byte(random));
+    for (size_t g = 0; g < weight.kp / group; ++g) {
+      weight.scale_at(row, g) =
+          static_cast<uint16_t>(std::bit_cast<uint32_t>(uniform(random)) >> 16);
+    }
+  }
+  return weight;
+}
+
+Rows Int8Linear(const GemmTier& kernels, const Quantized& x, size_t rows, const Int8Weight& w,
+                size_t digits, bool accumulate) {
+  Rows y(rows, w.n);
+  std::fill_n(y.data.data(), y.data.size(), 0.75f);
+  // In two ranges of panels, as threads would.
+  for (const auto& [begin, end] : {std::pair{size_t{0}, w.panels / 2}, {w.panels / 2, w.panels}}) {
+    kernels.int8_linear({w.w.data(), w.scale.data(), digits, x.view, rows, w.n, begin, end,
+                         y.data.data(), y.stride, accumulate});
+  }
+  return y;
+}
+
+class Gemm : public ::testing::TestWithParam<Tier> {
+ protected:
+  void SetUp() override {
+    if (const std::string reason = SkipReason(GetParam()); !reason.empty()) GTEST_SKIP() << reason;
+    kernels = &GemmKernels(GetParam());
+  }
+  const GemmTier* kernels = nullptr;
+  const GemmTier& scalar = GemmKernels(Tier::kScalar);
+};
+
+INSTANTIATE_TEST_SUITE_P(Tiers, Gemm, ::testing::ValuesIn(AllTiers()),
+                         [](const auto& info) { return TierName(info.param); });
+
+TEST_P(Gemm, QuantizeIsWhatItSays) {
+  const Rows x = RandomRows(5, 77, 1);
+  const Quantized out = Quantize(*kernels, x, 32, 2);
+  for (size_t row = 0; row < x.rows; ++row) {
+    for (size_t g = 0; g < 3; ++g) {
+      const size_t first = row * 2 * 3 + g;
+      int sums[2] = {};
+      float amax = 0;
+      for (size_t i = g * 32; i < std::min<size_t>(x.k, g * 32 + 32); ++i) {
+        amax = std::max(amax, std::abs(x.at(row, i)));
+      }
+      EXPECT_EQ(out.scale[first], amax / 127.0f);
+      EXPECT_EQ(out.scale[first + 3], amax / 127.0f / 254.0f);
+      for (size_t i = g * 32; i < g * 32 + 32; ++i) {
+        const float value = i < x.k ? x.at(row, i) : 0.0f;
+        const int q = out.q[(row * 2) * 96 + i];
+        const int q2 = out.q[(row * 2 + 1) * 96 + i];
+        EXPECT_EQ(q, std::nearbyint(value * (127.0f / amax)));
+        EXPECT_LE(std::abs(q2), 127);
+        // Half a step of the second digit, and what rounding in f32 may add.
+        EXPECT_NEAR(out.scale[first] * q + out.scale[first + 3] * q2, value,
+                    out.scale[first + 3] * 0.502f);
+        sums[0] += q;
+        sums[1] += q2;
+      }
+      EXPECT_EQ(out.offset[first], -128 * sums[0]);
+      EXPECT_EQ(out.offset[first + 3], -128 * sums[1]);
+    }
+  }
+}
+
+TEST_P(Gemm, QuantizeEqualsScalar) {
+  for (const size_t k : {1u, 15u, 16u, 17u, 31u, 32u, 33u, 64u, 576u, 1000u}) {
+    for (const size_t group : {32u, 64u, 96u}) {
+      for (const size_t digits : {1u, 2u}) {
+        const Rows x = RandomRows(4, k, static_cast<uint32_t>(k));
+        const Quantized a = Quantize(*kernels, x, group, digits);
+        const Quantized b = Quantize(scalar, x, group, digits);
+        EXPECT_TRUE(SameBits(a.q, b.q));
+        EXPECT_TRUE(SameBits(a.scale, b.scale));
+        EXPECT_TRUE(SameBits(a.offset, b.offset));
+      }
+    }
+  }
+}
+
+TEST_P(Gemm, QuantizeEdges) {
+  constexpr float kDenormal = std::numeric_limits<float>::denorm_min();
+  constexpr float kMax = std::numeric_limits<float>::max();
+  const std::vector<std::vector<float>> groups = {
+      {0.0f, -0.0f},
+      {kDenormal, -3 * kDenormal},
+      {1e-38f, -5e-39f},
+      {3.7e-37f, 1e-37f},
+      {3.8e-37f, 1e-37f, -3.8e-37f},
+      {1e-36f, 4e-37f, 3.3e-39f},
+      {kMax, -kMax, kMax / 3, 1.0f},
+      {127.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -126.5f},
+      {1.0f, -1.0f, 0.49999997f, 1e-30f},
+  };
+  for (const std::vector<float>& group : groups) {
+    Rows x(1, group.size());
+    for (size_t i = 0; i < group.size(); ++i) x.at(0, i) = group[i];
+    const Quantized a = Quantize(*kernels, x, 32, 2);
+    const Quantized b = Quantize(scalar, x, 32, 2);
+    EXPECT_TRUE(SameBits(a.q, b.q)) << group[0];
+    EXPECT_TRUE(SameBits(a.scale, b.scale)) << group[0];
+    for (size_t i = 0; i < a.q.size(); ++i) EXPECT_GE(a.q[i], -127);
+    for (size_t i = 0; i < a.scale.size(); ++i) EXPECT_TRUE(std::isfinite(a.scale[i]));
+  }
+}
+
+TEST_P(Gemm, NotFiniteInputMakesNan) {
+  const Int8Weight w = RandomWeight(16, 64, 32, 3);
+  for (const float bad : {NAN, -NAN, INFINITY, -INFINITY}) {
+    Rows x = RandomRows(2, 64, 1);
+    x.at(1, 40) = bad;
+    const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 32, 1), 2, w, 1, false);
+    for (size_t n = 0; n < 16; ++n) {
+      EXPECT_TRUE(std::isfinite(y.at(0, n)));
+      EXPECT_TRUE(std::isnan(y.at(1, n)));
+    }
+  }
+}
+
+TEST_P(Gemm, Int8EqualsScalar) {
+  uint32_t seed = 0;
+  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 17u}) {
+    for (const auto& [n, k] :
+         {std::pair<size_t, size_t>{1, 1}, {16, 32}, {17, 33}, {40, 100}, {23, 64}, {48, 576}}) {
+      for (const size_t digits : {1u, 2u}) {
+        for (const bool accumulate : {false, true}) {
+          const size_t group = ++seed % 3 == 0 ? 64 : 32;
+          const Int8Weight w = RandomWeight(n, k, group, seed);
+          const Rows x = RandomRows(rows, k, seed + 1000);
+          // Two digits are there; the linear layer uses one or both.
+          const Quantized q = Quantize(scalar, x, group, 2);
+          const Rows got = Int8Linear(*kernels, q, rows, w, digits, accumulate);
+          const Rows want = Int8Linear(scalar, q, rows, w, digits, accumulate);
+          EXPECT_TRUE(SameBits(got.data, want.data)) << rows << " " << n << " " << k;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Gemm, Int8IsThePromisedFormula) {
+  Int8Weight w = RandomWeight(20, 70, 32, 5);
+  const Rows x = RandomRows(3, 70, 6);
+  const Quantized q = Quantize(*kernels, x, 32, 2);
+  const Rows got = Int8Linear(*kernels, q, 3, w, 2, true);
+  for (size_t row = 0; row < 3; ++row) {
+    for (size_t n = 0; n < 20; ++n) {
+      float acc = 0.0f;
+      for (size_t g = 0; g < 3; ++g) {
+        const float w_scale = std::bit_cast<float>(uint32_t{w.scale_at(n, g)} << 16);
+        for (size_t d = 0; d < 2; ++d) {
+          int32_t sum = 0;
+          for (size_t i = g * 32; i < g * 32 + 32; ++i) {
+            sum += w.at(n, i) * q.q[(row * 2 + d) * 96 + i];
+          }
+          const float scale = w_scale * q.scale[(row * 2 + d) * 3 + g];
+          acc = std::fma(static_cast<float>(sum), scale, acc);
+        }
+      }
+      EXPECT_EQ(got.at(row, n), 0.75f + acc);
+    }
+  }
+}
+
+TEST_P(Gemm, Int8Extremes) {
+  // All products of +-127: what would saturate a kernel that adds pairs in 16 bits.
+  for (const int sign : {1, -1}) {
+    Int8Weight w(33, 1024, 1024);
+    for (size_t n = 0; n < w.n; ++n) {
+      for (size_t i = 0; i < w.k; ++i) {
+        w.at(n, i) = static_cast<int8_t>(n % 2 == 0 ? 127 : i % 2 == 0 ? -127 : 127);
+      }
+      w.scale_at(n, 0) = 0x3f80;
+    }
+    Rows x(9, 1024);
+    for (size_t row = 0; row < x.rows; ++row) {
+      for (size_t i = 0; i < x.k; ++i) x.at(row, i) = static_cast<float>(127 * sign);
+    }
+    const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 1024, 1), 9, w, 1, false);
+    for (size_t row = 0; row < x.rows; ++row) {
+      for (size_t n = 0; n < w.n; ++n) {
+        EXPECT_EQ(y.at(row, n), n % 2 == 0 ? static_cast<float>(127 * 127 * 1024 * sign) : 0.0f);
+      }
+    }
+  }
+}
+
+TEST_P(Gemm, RowsDoNotDependOnBatchMates) {
+  const Int8Weight w = RandomWeight(64, 128, 32, 9);
+  const Rows x = RandomRows(13, 128, 10);
+  const Rows together = Int8Linear(*kernels, Quantize(*kernels, x, 32, 2), 13, w, 2, false);
+  for (size_t row = 0; row < 13; ++row) {
+    Rows one(1, 128);
+    std::copy_n(&x.data[row * x.stride], x.stride, one.data.data());
+    const Rows alone = Int8Linear(*kernels, Quantize(*kernels, one, 32, 2), 1, w, 2, false);
+    EXPECT_EQ(0, std::memcmp(alone.data.data(), &together.data[row * 64], 64 * sizeof(float)));
+  }
+}
+
+Rows F32Linear(const GemmTier& kernels, const Rows& x, const Rows& w, bool accumulate) {
+  Rows y(x.rows, w.rows);
+  std::fill_n(y.data.data(), y.data.size(), -0.5f);
+  const size_t middle = w.rows / 3;
+  for (const auto& [begin, end] : {std::pair{size_t{0}, middle}, {middle, w.rows}}) {
+    kernels.f32_linear({w.data.data(), w.stride, x.data.data(), x.stride, x.rows, begin, end,
+                        y.data.data(), y.stride, accumulate});
+  }
+  return y;
+}
+
+TEST_P(Gemm, F32EqualsScalar) {
+  uint32_t seed = 0;
+  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 8u, 11u}) {
+    for (const size_t n : {1u, 2u, 3u, 4u, 7u, 16u, 33u}) {
+      for (const size_t k : {1u, 15u, 16u, 17u, 100u, 576u}) {
+        const Rows w = RandomRows(n, k, ++seed);
+        const Rows x = RandomRows(rows, k, ++seed);
+        const bool accumulate = seed % 4 == 0;
+        EXPECT_TRUE(SameBits(F32Linear(*kernels, x, w, accumulate).data,
+                             F32Linear(scalar, x, w, accumulate).data));
+      }
+    }
+  }
+}
+
+TEST_P(Gemm, F32IsTheCanonicalSum) {
+  const Rows w = RandomRows(6, 53, 1);
+  const Rows x = RandomRows(5, 53, 2);
+  const Rows y = F32Linear(*kernels, x, w, false);
+  for (size_t row = 0; row < 5; ++row) {
+    for (size_t n = 0; n < 6; ++n) {
+      float lane[16] = {};
+      for (size_t i = 0; i < 64; ++i) {
+        lane[i % 16] = std::fma(x.at(row, i), w.at(n, i), lane[i % 16]);
+      }
+      for (size_t width = 8; width > 0; width /= 2) {
+        for (size_t i = 0; i < width; ++i) lane[i] += lane[i + width];
+      }
+      EXPECT_EQ(y.at(row, n), lane[0]);
+    }
+  }
+}
+
+TEST_P(Gemm, F32EdgesEqualScalar) {
+  constexpr float kDenormal = std::numeric_limits<float>::denorm_min();
+  const float values[] = {0.0f, -0.0f, kDenormal, -kDenormal, 1e-38f, -1e-20f, 3e38f, -3e38f, 1.0f};
+  std::mt19937 random(4);
+  Rows w(5, 40);
+  Rows x(3, 40);
+  for (Rows* m : {&w, &x}) {
+    for (size_t row = 0; row < m->rows; ++row) {
+      for (size_t i = 0; i < m->k; ++i) m->at(row, i) = values[random() % std::size(values)];
+    }
+  }
+  // Infinite sums are compared as well: they have no sign or payload to differ in but the sign.
+  const Rows got = F32Linear(*kernels, x, w, false);
+  const Rows want = F32Linear(scalar, x, w, false);
+  for (size_t i = 0; i < got.data.size(); ++i) {
+    if (std::isnan(want.data[i])) {
+      EXPECT_TRUE(std::isnan(got.data[i]));
+    } else {
+      EXPECT_EQ(std::bit_cast<uint32_t>(got.data[i]), std::bit_cast<uint32_t>(want.data[i]));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace infeng

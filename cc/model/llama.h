@@ -1,0 +1,107 @@
+#ifndef INFENG_CC_MODEL_LLAMA_H_
+#define INFENG_CC_MODEL_LLAMA_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cc/base/aligned_buffer.h"
+#include "cc/base/status.h"
+#include "cc/base/thread_pool.h"
+#include "cc/cpu/cpu.h"
+#include "cc/format/model_file.h"
+#include "cc/kernels/activation/activation.h"
+#include "cc/kernels/attention/attention.h"
+#include "cc/kernels/norm/norm.h"
+#include "cc/kernels/rope/rope.h"
+#include "cc/model/adapter.h"
+#include "cc/model/kv_layout.h"
+#include "cc/model/linear.h"
+#include "cc/model/rope_table.h"
+
+namespace infeng {
+
+// One token on its way through the model.
+struct TokenRow {
+  uint32_t id;
+  size_t position;
+  void* const* pages;      // of its sequence, up to the one that holds `position`
+  const Adapter* adapter;  // or null
+  bool wants_logits;
+};
+
+// The Llama family: RMSNorm, rotary embedding, grouped-query attention, SwiGLU; tied or own head.
+// Not thread-safe: it owns the buffers of a forward pass.
+class LlamaModel {
+ public:
+  // Rows of one forward pass; more only need more memory.
+  static constexpr size_t kMaxRows = 256;
+
+  // `file` and `pool` must outlive the model. Fails, naming what, if the model has a shape that the
+  // kernels do not take.
+  static StatusOr<std::unique_ptr<LlamaModel>> Create(const ModelFile& file, Tier tier, bool kv_f16,
+                                                      ThreadPool* pool);
+
+  const KvLayout& kv_layout() const { return kv_; }
+
+  // Runs at most kMaxRows rows, whose ids and positions are valid. Rows of one sequence follow one
+  // another in order of position, and all earlier positions are in its pages. Writes keys and
+  // values to the pages, and to `logits` [rows that want them][vocab_size]. What a row gets depends
+  // on that row and its sequence only. Logits may be NaN or infinite if weights or adapters are.
+  void Forward(std::span<const TokenRow> rows, float* logits);
+
+ private:
+  struct Layer {
+    const float* input_norm;
+    const float* post_attention_norm;
+    const TensorView *q, *k, *v, *o, *gate, *up, *down;
+  };
+  // Rows begin..end that follow one another and share an adapter.
+  struct AdapterRun {
+    const Adapter* adapter;
+    size_t begin, end;
+  };
+
+  LlamaModel(const ModelFile& file, Tier tier, bool kv_f16, ThreadPool* pool);
+
+  Status BindTensors(const ModelFile& file);
+  void Reserve(std::span<const TokenRow> rows);
+  void FindAdapterRuns(std::span<const TokenRow> rows);
+  void ForEachRow(size_t rows, const std::function<void(size_t, size_t)>& work);
+  void Norm(const float* x, const float* weight, float* y, size_t rows);
+  void Adapt(size_t layer, Module module, const float* x, size_t x_stride, float* y,
+             size_t y_stride);
+  void RotateAndStore(std::span<const TokenRow> rows, size_t layer);
+  void Attend(std::span<const TokenRow> rows, size_t layer);
+  void Head(std::span<const TokenRow> rows, float* logits);
+
+  const ModelConfig config_;
+  const KvLayout kv_;
+  const size_t heads_, head_dim_, vocab_size_;
+  ThreadPool* pool_;
+  const GemmTier& gemm_;
+  const NormTier& norm_;
+  const RopeTier& rope_;
+  const ActivationTier& activation_;
+  const AttentionTier& attention_;
+  LinearRunner linear_;
+  RopeTable rope_table_;
+
+  const TensorView* embedding_ = nullptr;
+  const TensorView* head_ = nullptr;
+  const float* final_norm_ = nullptr;
+  std::vector<Layer> layers_;
+
+  // Buffers [rows][stride]; strides are multiples of 16, padding stays zero.
+  size_t hidden_, q_size_, kv_size_, inner_;
+  size_t reserved_rows_ = 0;
+  AlignedBuffer<float> x_, h_, q_, k_, v_, rotated_q_, attended_, gate_, up_;
+  std::vector<AdapterRun> adapter_runs_;
+};
+
+}  // namespace infeng
+
+#endif  // INFENG_CC_MODEL_LLAMA_H_

@@ -1,0 +1,76 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Literal
+
+from infeng.cli.console import progress
+from infeng.convert import RECIPES
+from infeng.errors import UsageError
+from infeng.llm import LLM
+
+
+def threads(text: str) -> int | Literal["auto"]:
+    """The value of --threads."""
+    if text == "auto":
+        return "auto"
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if not 1 <= count <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 'auto' nor from 1 to 256")
+    return count
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--model and how it is computed."""
+    parser.add_argument(
+        "--model",
+        metavar="PATH",
+        help="INFQ or GGUF file or Hugging Face folder; left out: the default model",
+    )
+    parser.add_argument(
+        "--dtype", choices=RECIPES, help="weights; left out: the file's own, int8 if converted"
+    )
+    parser.add_argument(
+        "--kv", choices=("f16", "f32"), help="KV cache; left out: f16, f32 with f32 weights"
+    )
+    parser.add_argument(
+        "--threads", type=threads, default="auto", metavar="N", help="'auto' or a number"
+    )
+    parser.add_argument(
+        "--force_path",
+        "--force-path",
+        choices=("auto", "scalar", "avx2", "avx512"),
+        default="auto",
+        help="ISA tier of the kernels; one that the CPU lacks is an error",
+    )
+
+
+def load(args: argparse.Namespace, adapters: dict[str, Path] | None = None) -> LLM:
+    """The model that the options of add_model_options name."""
+    return LLM(
+        args.model,
+        adapters=adapters,
+        threads=args.threads,
+        dtype=args.dtype,
+        force_path=args.force_path,
+        kv=args.kv,
+        watch=lambda title: progress(f"converting {title}"),
+    )
+
+
+def named_paths(values: list[str], option: str) -> dict[str, Path]:
+    """NAME=PATH arguments as a dict. Raises UsageError."""
+    result: dict[str, Path] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not (name and equals and path):
+            raise UsageError(f"{option} {value}: expected NAME=PATH")
+        if name in result:
+            raise UsageError(f"{option}: {name!r} is there twice")
+        result[name] = Path(path)
+    return result

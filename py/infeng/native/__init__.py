@@ -1,0 +1,27 @@
+"""The native extension: tokenizer, format reader, CPU probing, engine."""
+
+from infeng.native._native import (
+    DecodeStream,
+    Engine,
+    Tokenizer,
+    argmax,
+    choose_tier,
+    cpu_info,
+    infq_section,
+    read_infq,
+    sample,
+    xxh3_64,
+)
+
+__all__ = [
+    "DecodeStream",
+    "Engine",
+    "Tokenizer",
+    "argmax",
+    "choose_tier",
+    "cpu_info",
+    "infq_section",
+    "read_infq",
+    "sample",
+    "xxh3_64",
+]

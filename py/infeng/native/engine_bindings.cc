@@ -1,0 +1,195 @@
+#include "py/infeng/native/engine_bindings.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "cc/engine/engine.h"
+#include "cc/kernels/sample/sample.h"
+#include "py/infeng/native/raise.h"
+
+namespace infeng {
+namespace {
+
+namespace py = pybind11;
+
+using FloatArray = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using IdArray = py::array_t<uint32_t, py::array::c_style>;
+using Item = std::tuple<SequenceId, IdArray, AdapterId>;
+using Target = std::tuple<size_t, std::string, FloatArray, FloatArray, float>;
+
+// What Python passes for "no adapter".
+constexpr AdapterId kPythonNoAdapter = -1;
+
+template <class T>
+std::span<const T> Flat(const py::array_t<T, py::array::c_style>& array, const char* name) {
+  if (array.ndim() != 1) {
+    throw py::value_error(std::string(name) + " has " + std::to_string(array.ndim()) +
+                          " dimensions where 1 is needed");
+  }
+  return {array.data(), static_cast<size_t>(array.size())};
+}
+
+std::span<const float> Matrix(const FloatArray& array, const std::string& name) {
+  if (array.ndim() != 2) {
+    throw py::value_error(name + " has " + std::to_string(array.ndim()) +
+                          " dimensions where 2 are needed");
+  }
+  return {array.data(), static_cast<size_t>(array.size())};
+}
+
+std::unique_ptr<Engine> Open(const std::string& path, int threads, const std::string& force_path,
+                             const std::string& kv_dtype) {
+  const KvDtype kv = ValueOrRaise(ParseKvDtype(kv_dtype), NotFoundAs::kFileNotFoundError);
+  StatusOr<std::unique_ptr<Engine>> engine = [&] {
+    const py::gil_scoped_release release;
+    return Engine::Open(path, {.threads = threads, .force_path = force_path, .kv_dtype = kv});
+  }();
+  return ValueOrRaise(std::move(engine), NotFoundAs::kFileNotFoundError);
+}
+
+// [rows][vocab_size] that owns the vector: logits are not copied.
+py::array_t<float> TakeLogits(std::vector<float> logits, size_t vocab_size) {
+  auto held = std::make_unique<std::vector<float>>(std::move(logits));
+  float* data = held->data();
+  const size_t rows = held->size() / vocab_size;
+  py::capsule owner(held.get(), [](void* p) {
+    const std::unique_ptr<std::vector<float>> mine(static_cast<std::vector<float>*>(p));
+  });
+  static_cast<void>(held.release());  // the capsule has it
+  return py::array_t<float>({rows, vocab_size}, data, owner);
+}
+
+py::array_t<float> Step(Engine& engine, const std::vector<Item>& batch, bool all_logits) {
+  std::vector<BatchItem> items;
+  items.reserve(batch.size());
+  for (const auto& [sequence, ids, adapter] : batch) {
+    items.push_back(
+        {sequence, Flat(ids, "ids"), adapter == kPythonNoAdapter ? kNoAdapter : adapter});
+  }
+  std::vector<float> logits;
+  const Status status = [&] {
+    const py::gil_scoped_release release;
+    return engine.Step(items, all_logits ? LogitsMode::kAll : LogitsMode::kLast, &logits);
+  }();
+  RaiseIfError(status, NotFoundAs::kKeyError);
+  return TakeLogits(std::move(logits), engine.vocab_size());
+}
+
+AdapterId AddAdapter(Engine& engine, const std::string& name, const std::vector<Target>& targets) {
+  std::vector<AdapterTarget> views;
+  views.reserve(targets.size());
+  for (const auto& [layer, module, a, b, scale] : targets) {
+    std::string where = "adapter ";
+    where.append(name).append(", layer ").append(std::to_string(layer)).append(", ").append(module);
+    views.push_back({.layer = layer,
+                     .module = module,
+                     .rank = a.ndim() == 2 ? static_cast<size_t>(a.shape(0)) : 0,
+                     .scale = scale,
+                     .a = Matrix(a, where + ", A"),
+                     .b = Matrix(b, where + ", B")});
+    // The engine sees how many values B has, not its shape: a transposed B would pass.
+    if (a.shape(0) != b.shape(1)) {
+      throw py::value_error(where + ": A has " + std::to_string(a.shape(0)) + " rows and B " +
+                            std::to_string(b.shape(1)) + " columns; both must be the rank");
+    }
+  }
+  return ValueOrRaise(engine.AddAdapter(name, views), NotFoundAs::kKeyError);
+}
+
+std::string_view Section(const Engine& engine, const std::string& name) {
+  return ValueOrRaise(engine.file().section(name), NotFoundAs::kKeyError);
+}
+
+void BindSampling(py::module_& m) {
+  m.def(
+      "argmax",
+      [](const py::array_t<float, py::array::c_style>& logits) {
+        return ValueOrRaise(Argmax(Flat(logits, "logits")), NotFoundAs::kKeyError);
+      },
+      py::arg("logits"),
+      "The id of the greatest logit, the lowest of equals. logits: float32 [vocab].\n\n"
+      "Raises ValueError if there are none or one is NaN.");
+  m.def(
+      "sample",
+      [](const py::array_t<float, py::array::c_style>& logits, float temperature, uint32_t top_k,
+         float top_p, float min_p, uint64_t seed, uint64_t position) {
+        const SampleParams params = {.temperature = temperature,
+                                     .top_k = top_k,
+                                     .top_p = top_p,
+                                     .min_p = min_p,
+                                     .seed = seed};
+        return ValueOrRaise(Sample(Flat(logits, "logits"), params, position),
+                            NotFoundAs::kKeyError);
+      },
+      py::arg("logits"), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
+      py::arg("min_p"), py::arg("seed"), py::arg("position"),
+      "Draws an id from logits (float32 [vocab]): a pure function of its arguments, the same on\n"
+      "every CPU. top_k 0, top_p 1 and min_p 0 keep all. Raises ValueError that names a "
+      "parameter.");
+}
+
+}  // namespace
+
+void BindEngine(py::module_& m) {
+  py::class_<Engine>(m, "Engine",
+                     "A model, the sequences that it has read and its adapters. Thread-safe.\n\n"
+                     "Logits depend on a sequence's tokens, adapters and KV dtype alone.")
+      .def(py::init(&Open), py::arg("path"), py::kw_only(), py::arg("threads") = 0,
+           py::arg("force_path") = "auto", py::arg("kv_dtype") = "f16",
+           "Opens and checks an INFQ file. threads: 0 takes one per core. force_path: auto, "
+           "scalar,\n"
+           "avx2 or avx512. kv_dtype: f16 or f32. Raises FileNotFoundError, ValueError,\n"
+           "MemoryError.")
+      .def("step", &Step, py::arg("batch"), py::arg("all_logits") = false,
+           "Appends ids to sequences: batch is a list of (sequence, uint32 ids, adapter or -1).\n\n"
+           "Returns float32 [rows, vocab]: a row per item, or per id with all_logits. Raises\n"
+           "KeyError (no such sequence or adapter), ValueError, MemoryError; then no sequence has\n"
+           "changed.")
+      .def("new_sequence", &Engine::NewSequence, "The id of a new, empty sequence.")
+      .def(
+          "free_sequence",
+          [](Engine& e, SequenceId id) { RaiseIfError(e.FreeSequence(id), NotFoundAs::kKeyError); },
+          py::arg("id"), "Frees a sequence and its KV pages. Raises KeyError.")
+      .def(
+          "sequence_length",
+          [](Engine& e, SequenceId id) {
+            return ValueOrRaise(e.SequenceLength(id), NotFoundAs::kKeyError);
+          },
+          py::arg("id"), "Tokens that a sequence holds. Raises KeyError.")
+      .def("add_adapter", &AddAdapter, py::arg("name"), py::arg("targets"),
+           "Adds a LoRA adapter and returns its id. targets: a list of (layer, module, A float32\n"
+           "[rank, in], B float32 [out, rank], scale); y += scale * B(Ax). Raises ValueError that\n"
+           "names the target.")
+      .def(
+          "remove_adapter",
+          [](Engine& e, AdapterId id) { RaiseIfError(e.RemoveAdapter(id), NotFoundAs::kKeyError); },
+          py::arg("id"), "Removes an adapter. Raises KeyError.")
+      .def(
+          "section",
+          [](const Engine& e, const std::string& name) {
+            const std::string_view bytes = Section(e, name);
+            return py::bytes(bytes.data(), bytes.size());
+          },
+          py::arg("name"), "The bytes of an embedded section. Raises KeyError.")
+      .def_property_readonly("header",
+                             [](const Engine& e) {
+                               const std::string_view header = e.file().header_json();
+                               return py::str(header.data(), header.size());
+                             })
+      .def_property_readonly("tier", [](const Engine& e) { return TierName(e.tier()); })
+      .def_property_readonly("threads", &Engine::threads)
+      .def_property_readonly("vocab_size", &Engine::vocab_size)
+      .def_property_readonly("kv_bytes", &Engine::kv_bytes);
+  BindSampling(m);
+}
+
+}  // namespace infeng

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Writes wheels.lock.json: name, version, sha256 and imports of every wheel.
+
+    third_party/python/lock.py
+
+pip resolves roots.txt for CPython 3.11 on x86_64 Linux (glibc 2.36); run it with any
+Python >= 3.9 that has pip >= 23.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# Declared, but not imported by what we use: (package, dependency).
+UNUSED = {
+    ("tokenizers", "huggingface-hub"),  # downloads tokenizers by name
+    ("gguf", "requests"),  # reads remote files
+}
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def report():
+    """pip's account of what it would install."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "--quiet",
+        "--report=-",
+        "--only-binary=:all:",
+        "--target=/nowhere",
+        "--python-version=3.11",
+        "--implementation=cp",
+        "--abi=cp311",
+        "--abi=abi3",
+        "--abi=none",
+        "--requirement",
+        os.path.join(HERE, "roots.txt"),
+    ]
+    for glibc in range(17, 37):
+        command.append(f"--platform=manylinux_2_{glibc}_x86_64")
+    command += ["--platform=manylinux2014_x86_64", "--platform=any"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def needs(metadata, installed):
+    """Names of the installed packages that this one declares without an extra."""
+    for requirement in metadata.get("requires_dist", []):
+        name = canonical(re.match(r"[A-Za-z0-9._-]+", requirement).group())
+        marker = requirement.partition(";")[2]
+        if name in installed and "extra" not in marker:
+            yield name
+
+
+def main():
+    found = report()["install"]
+    installed = {canonical(item["metadata"]["name"]) for item in found}
+    lock = {}
+    for item in found:
+        name = canonical(item["metadata"]["name"])
+        deps = {d for d in needs(item["metadata"], installed) if (name, d) not in UNUSED}
+        lock[name] = {
+            "version": item["metadata"]["version"],
+            "sha256": item["download_info"]["archive_info"]["hashes"]["sha256"],
+            "deps": sorted(deps),
+        }
+    with open(os.path.join(HERE, "roots.txt"), encoding="utf-8") as f:
+        names = re.findall(r"^([a-z][a-z0-9-]*)", f.read(), re.M)
+    used, todo = set(), names
+    while todo:
+        name = todo.pop()
+        if name not in used:
+            used.add(name)
+            todo += lock[name]["deps"]
+    with open(os.path.join(HERE, "wheels.lock.json"), "w", encoding="utf-8") as f:
+        rows = [f" {json.dumps(n)}: {json.dumps(lock[n])}" for n in sorted(used)]
+        f.write("{\n" + ",\n".join(rows) + "\n}\n")
+    print(f"{len(used)} wheels")
+
+
+if __name__ == "__main__":
+    main()
