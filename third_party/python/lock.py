@@ -46,8 +46,7 @@ def report():
         "--requirement",
         os.path.join(HERE, "roots.txt"),
     ]
-    for glibc in range(17, 37):
-        command.append(f"--platform=manylinux_2_{glibc}_x86_64")
+    command += [f"--platform=manylinux_2_{glibc}_x86_64" for glibc in range(17, 37)]
     command += ["--platform=manylinux2014_x86_64", "--platform=any"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 

@@ -56,7 +56,7 @@ cc_toolchain_config(
         "-fno-omit-frame-pointer",
         "-Wall",
         # One rounding for each operation, as written: results do not depend on what the
-        # optimiser fuses (docs/design.md, numeric contract).
+        # optimiser fuses (docs/architecture.md, the numeric contract).
         "-ffp-contract=off",
         # Outputs must not name the directory they were made in.
         "-ffile-compilation-dir=.",

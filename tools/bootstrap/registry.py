@@ -84,8 +84,13 @@ def generate(bazel, folder, final, workspace):
             text = f'module(name = "{name}", version = "{version}")\n'
             _write("", folder, "stubs", name, "MODULE.bazel")
             # Queries over all that Bazel's own tools could use find a target to end at.
-            _write(f'filegroup(name = "{name}", visibility = ["//visibility:public"])\n',
-                   folder, "stubs", name, "BUILD.bazel")
+            _write(
+                f'filegroup(name = "{name}", visibility = ["//visibility:public"])\n',
+                folder,
+                "stubs",
+                name,
+                "BUILD.bazel",
+            )
         else:
             continue  # Bazel's own message names the module and who asked for it
         entry = ("modules", name, version)

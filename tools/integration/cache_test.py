@@ -84,7 +84,15 @@ http {{
 }}
 """)
     server = subprocess.Popen(
-        [os.path.abspath(os.environ["NGINX"]), "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
+        [
+            os.path.abspath(os.environ["NGINX"]),
+            "-p",
+            str(folder),
+            "-e",
+            "stderr",
+            "-c",
+            str(configuration),
+        ]
     )
     try:
         for _ in range(100):

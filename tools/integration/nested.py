@@ -74,8 +74,7 @@ class Workspace:
                 "HOME": home,
                 "XDG_CACHE_HOME": str(_cache_home()),
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             check=False,
         )
@@ -91,9 +90,7 @@ class Workspace:
         for line in events.read_text().splitlines():
             metrics = json.loads(line).get("buildMetrics")
             if metrics:
-                return {
-                    r["name"]: int(r["count"]) for r in metrics["actionSummary"]["runnerCount"]
-                }
+                return {r["name"]: int(r["count"]) for r in metrics["actionSummary"]["runnerCount"]}
         raise AssertionError("the build told no metrics")
 
     def close(self) -> None:

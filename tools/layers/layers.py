@@ -16,7 +16,15 @@ RULE: dict[str, tuple[str, ...]] = {
     "rust/ffi": ("rust/tokenizer",),
     # The Python package itself: import infeng.native runs its __init__.
     "py/infeng:base": (),
-    "py/infeng/native": ("py/infeng:base", "cc/base", "cc/cpu", "cc/format", "cc/kernels", "cc/engine", "rust/ffi"),
+    "py/infeng/native": (
+        "py/infeng:base",
+        "cc/base",
+        "cc/cpu",
+        "cc/format",
+        "cc/kernels",
+        "cc/engine",
+        "rust/ffi",
+    ),
     # Data made by the command line, and sources of data; nothing is compiled there.
     "testdata": ("py", "py/infeng/native"),
     "py": ("py/infeng:base", "py/infeng/native", "testdata"),

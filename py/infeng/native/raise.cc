@@ -27,9 +27,9 @@ PyObject* ExceptionOf(StatusCode code, NotFoundAs not_found) {
 void RaiseIfError(const Status& status, NotFoundAs not_found) {
   if (status.ok()) return;
   // Damaged files are quoted in messages: what is not UTF-8 must not become an error of its own.
-  const auto text = pybind11::reinterpret_steal<pybind11::object>(PyUnicode_DecodeUTF8(
-      status.message().data(), static_cast<Py_ssize_t>(status.message().size()),
-      "backslashreplace"));
+  const auto text = pybind11::reinterpret_steal<pybind11::object>(
+      PyUnicode_DecodeUTF8(status.message().data(),
+                           static_cast<Py_ssize_t>(status.message().size()), "backslashreplace"));
   if (text) PyErr_SetObject(ExceptionOf(status.code(), not_found), text.ptr());
   throw pybind11::error_already_set();
 }

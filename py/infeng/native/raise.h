@@ -8,8 +8,8 @@
 namespace infeng {
 
 // Throws a failure as the Python exception of its code: ValueError (InvalidArgument, DataLoss,
-// Unavailable), MemoryError (ResourceExhausted), RuntimeError (Internal), and not_found for NotFound.
-// The GIL must be held. Does nothing if status is ok.
+// Unavailable), MemoryError (ResourceExhausted), RuntimeError (Internal), and not_found for
+// NotFound. The GIL must be held. Does nothing if status is ok.
 enum class NotFoundAs { kFileNotFoundError, kKeyError };
 void RaiseIfError(const Status& status, NotFoundAs not_found);
 
