@@ -3,107 +3,77 @@
 
 #include <benchmark/benchmark.h>
 
-#include <cstdio>
-#include <string>
-#include <string_view>
 #include <vector>
 
-#include "cc/base/aligned_buffer.h"
-#include "cc/cpu/cpu.h"
-#include "cc/kernels/gemm/gemm.h"
+#include "cc/kernels/gemm/bench_fixture.h"
+#include "perf/bench/bench.h"
 
 namespace infeng {
 namespace {
 
-Tier tier = Tier::kScalar;
-
-constexpr size_t kGroup = 32;
+bench::Planted planted;
 
 void Count(benchmark::State& state, size_t rows, size_t n, size_t k, size_t weight_bytes) {
-  const auto rounds = static_cast<double>(state.iterations());
-  state.counters["mac/s"] =
-      benchmark::Counter(rounds * static_cast<double>(rows * n * k), benchmark::Counter::kIsRate);
-  state.counters["weight_bytes/s"] =
-      benchmark::Counter(rounds * static_cast<double>(weight_bytes), benchmark::Counter::kIsRate,
-                         benchmark::Counter::kIs1024);
+  state.counters["ops"] = static_cast<double>(2 * rows * n * k);
+  state.counters["weight_bytes"] = static_cast<double>(weight_bytes);
+  state.counters["rows"] = static_cast<double>(rows);
 }
 
 void Int8(benchmark::State& state) {
-  const auto rows = static_cast<size_t>(state.range(0));
-  const auto n = static_cast<size_t>(state.range(1));
-  const auto k = static_cast<size_t>(state.range(2));
-  const auto digits = static_cast<size_t>(state.range(3));
-  const GemmTier& kernels = GemmKernels(tier);
-  AlignedBuffer<float> x(rows * k);
-  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 97) - 48.0f;
-  AlignedBuffer<int8_t> w(n * k);
-  for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<int8_t>(i * 31 % 255 - 127);
-  AlignedBuffer<uint16_t> w_scale(n * k / kGroup);
-  for (uint16_t& scale : w_scale) scale = 0x3c00;
-  AlignedBuffer<int8_t> q(rows * digits * k);
-  AlignedBuffer<float> scale(rows * digits * k / kGroup);
-  AlignedBuffer<int32_t> offset(scale.size());
-  AlignedBuffer<float> y(rows * n);
-  const QuantizedRows view = {q.data(), scale.data(), offset.data(), digits, k, kGroup};
+  auto& layer = Fixture<Int8Layer>(state.range(0), state.range(1), state.range(2), state.range(3));
   for (auto _ : state) {
-    kernels.quantize({x.data(), k, k, 0, rows, view});
-    kernels.int8_linear(
-        {w.data(), w_scale.data(), digits, view, rows, n, 0, n / 16, y.data(), n, false});
-    benchmark::DoNotOptimize(y.data());
-    benchmark::ClobberMemory();
+    do {
+      layer.Run();
+      benchmark::ClobberMemory();
+    } while (planted.Due());
   }
-  Count(state, rows, n, k, w.size() + w_scale.size() * 2);
+  Count(state, layer.rows, layer.n, layer.k, layer.WeightBytes());
 }
 
 void F32(benchmark::State& state) {
-  const auto rows = static_cast<size_t>(state.range(0));
-  const auto n = static_cast<size_t>(state.range(1));
-  const auto k = static_cast<size_t>(state.range(2));
-  const GemmTier& kernels = GemmKernels(tier);
-  AlignedBuffer<float> x(rows * k);
-  AlignedBuffer<float> w(n * k);
-  AlignedBuffer<float> y(rows * n);
+  auto& layer = Fixture<F32Layer>(state.range(0), state.range(1), state.range(2));
   for (auto _ : state) {
-    kernels.f32_linear({w.data(), k, x.data(), k, rows, 0, n, y.data(), n, false});
-    benchmark::DoNotOptimize(y.data());
-    benchmark::ClobberMemory();
+    do {
+      layer.Run();
+      benchmark::ClobberMemory();
+    } while (planted.Due());
   }
-  Count(state, rows, n, k, w.size() * sizeof(float));
+  Count(state, layer.rows, layer.n, layer.k, layer.WeightBytes());
+}
+
+// A linear layer and the low-rank term of LoRA, rows dealt out to the adapters in runs.
+void Lora(benchmark::State& state) {
+  auto& layer = Fixture<LoraLayer>(state.range(0), state.range(1), state.range(2), state.range(3),
+                                   state.range(4));
+  for (auto _ : state) {
+    do {
+      layer.Run();
+      benchmark::ClobberMemory();
+    } while (planted.Due());
+  }
+  Count(state, layer.base.rows, layer.base.n, layer.base.k, layer.base.WeightBytes());
 }
 
 const std::vector<int64_t> kRows = {1, 4, 16, 128};
 
-BENCHMARK(Int8)->ArgNames({"rows", "n", "k", "digits"})->ArgsProduct({kRows, {576}, {576}, {1, 2}});
-BENCHMARK(Int8)->ArgNames({"rows", "n", "k", "digits"})->ArgsProduct({kRows, {1536}, {576}, {1}});
-BENCHMARK(Int8)->ArgNames({"rows", "n", "k", "digits"})->ArgsProduct({kRows, {576}, {1536}, {1}});
-BENCHMARK(Int8)->ArgNames({"rows", "n", "k", "digits"})->ArgsProduct({{1, 4}, {49152}, {576}, {2}});
-BENCHMARK(F32)->ArgNames({"rows", "n", "k"})->ArgsProduct({kRows, {1536}, {576}});
+void Prepare() {
+  auto* int8 = benchmark::RegisterBenchmark("Int8", Int8);
+  int8->ArgNames({"rows", "n", "k", "digits"});
+  int8->ArgsProduct({kRows, {576, 1536}, {576}, {1}});
+  int8->ArgsProduct({kRows, {576}, {576}, {2}});
+  int8->ArgsProduct({kRows, {576}, {1536}, {1}});
+  int8->ArgsProduct({{1, 4}, {49152}, {576}, {2}});
+  auto* f32 = benchmark::RegisterBenchmark("F32", F32);
+  f32->ArgNames({"rows", "n", "k"});
+  f32->ArgsProduct({kRows, {576, 1536}, {576}});
+  f32->ArgsProduct({kRows, {576}, {1536}});
+  auto* lora = benchmark::RegisterBenchmark("Lora", Lora);
+  lora->ArgNames({"rows", "n", "k", "rank", "adapters"});
+  lora->ArgsProduct({kRows, {576}, {576}, {8, 16, 64}, {1, 4}});
+  lora->ArgsProduct({kRows, {1536}, {576}, {16}, {1, 4}});
+}
 
 }  // namespace
 }  // namespace infeng
 
-int main(int argc, char** argv) {
-  std::string force_path = "auto";
-  std::vector<char*> rest;
-  for (int i = 0; i < argc; ++i) {
-    constexpr std::string_view kFlag = "--force_path=";
-    const std::string_view argument = argv[i];
-    if (argument.starts_with(kFlag)) {
-      force_path = argument.substr(kFlag.size());
-    } else {
-      rest.push_back(argv[i]);
-    }
-  }
-  const auto tier = infeng::ChooseTier(force_path, infeng::DetectCpu());
-  if (!tier.ok()) {
-    std::fprintf(stderr, "bench: %s\n", tier.status().message().c_str());
-    return 2;
-  }
-  infeng::tier = *tier;
-  benchmark::AddCustomContext("tier", infeng::TierName(*tier));
-  int count = static_cast<int>(rest.size());
-  benchmark::Initialize(&count, rest.data());
-  if (benchmark::ReportUnrecognizedArguments(count, rest.data())) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}
+int main(int argc, char** argv) { return infeng::bench::Main(argc, argv, infeng::Prepare); }

@@ -1,0 +1,165 @@
+"""perf_gate: a speed or quality claim as a test.
+
+What a gate is, and how to add one: docs/perf.md.
+"""
+
+load("@bazel_skylib//rules:write_file.bzl", "write_file")
+load("@rules_python//python:defs.bzl", "py_binary", "py_test")
+
+def _opt_impl(_settings, _attr):
+    return {
+        "//command_line_option:compilation_mode": "opt",
+        "//command_line_option:features": [],
+    }
+
+# Also when the test runs under -c dbg or a sanitizer: only optimised code is measured.
+_opt = transition(
+    implementation = _opt_impl,
+    inputs = [],
+    outputs = [
+        "//command_line_option:compilation_mode",
+        "//command_line_option:features",
+    ],
+)
+
+def _opt_binary_impl(ctx):
+    target = ctx.attr.binary[0]
+    inner = target[DefaultInfo].files_to_run.executable
+    program = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.symlink(output = program, target_file = inner, is_executable = True)
+    files = ctx.runfiles([program]).merge(target[DefaultInfo].default_runfiles)
+    return [DefaultInfo(executable = program, files = depset([program]), runfiles = files)]
+
+opt_binary = rule(
+    implementation = _opt_binary_impl,
+    attrs = {
+        "binary": attr.label(cfg = _opt, executable = True, mandatory = True),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+    executable = True,
+)
+
+def ratio_bound(table, comparison, where = {}, at_least = None, at_most = None, environment = ""):
+    """A bound on a ratio that was measured side by side in one run (rank 1).
+
+    Args:
+      table: the CSV's name
+      comparison: the name that the sweep gave the comparison
+      where: column to value: "576", ">=2048", or alternatives "1|4"
+      at_least: lowest ratio (reference time / our time)
+      at_most: highest ratio
+      environment: a variable that overrides the number
+    """
+    return struct(
+        table = table,
+        where = where,
+        comparison = comparison,
+        column = "",
+        at_least = at_least,
+        at_most = at_most,
+        environment = environment,
+    )
+
+def count_bound(table, column, where = {}, at_least = None, at_most = None, environment = ""):
+    """A bound on a column that has no noise (rank 0): bytes, allocations, exactness.
+
+    Args:
+      table: the CSV's name
+      column: the column's name
+      where: as for ratio_bound
+      at_least: lowest value
+      at_most: highest value
+      environment: a variable that overrides the number
+    """
+    return struct(
+        table = table,
+        where = where,
+        comparison = "",
+        column = column,
+        at_least = at_least,
+        at_most = at_most,
+        environment = environment,
+    )
+
+def perf_gate(
+        name,
+        sweep,
+        bounds = [],
+        baseline = "yardstick",
+        sweep_name = None,
+        quick_args = [],
+        full_args = [],
+        spread_limit = 0.02,
+        attempts = 3,
+        tags = [],
+        **kwargs):
+    """The targets of a gate: NAME (the test), NAME_sweep, update_NAME_baseline.
+
+    Args:
+      name: the gate's name, e.g. "gemm"
+      sweep: the sweep's py_binary, whose main is perf.driver.sweep.main
+      bounds: ratio_bound() and count_bound()
+      baseline: the comparison that is held against the stored baseline, None for none. It must be a
+        ratio to something that is slow when the machine is: a yardstick of perf/peaks
+      sweep_name: the Sweep's name, if it is not the gate's
+      quick_args: flags of the short form besides --quick; `bazel test //...` runs it: at most 60 s
+      full_args: flags of the full form (--config=perf)
+      spread_limit: the A/A spread above which a row is INCONCLUSIVE
+      attempts: runs in all, for rows that fail once or are inconclusive
+      tags: further tags of the test
+      **kwargs: passed to the py_test
+    """
+    sweep_name = sweep_name or name
+    opt_binary(
+        name = name + "_sweep",
+        testonly = True,
+        binary = sweep,
+    )
+    rules = name + "_rules"
+    write_file(
+        name = rules,
+        out = rules + ".json",
+        content = [json.encode(struct(
+            name = name,
+            sweep = sweep_name,
+            bounds = bounds,
+            comparison = baseline or "",
+            spread_limit = spread_limit,
+            attempts = attempts,
+        ))],
+    )
+    py_test(
+        name = name,
+        size = "large",
+        srcs = ["//perf/gate:main.py"],
+        args = [
+            "--rules=$(rootpath :{}.json)".format(rules),
+            "--program=$(rootpath :{}_sweep)".format(name),
+        ] + ["--quick_arg=" + a for a in quick_args] + ["--full_arg=" + a for a in full_args],
+        data = [
+            ":{}.json".format(rules),
+            ":{}_sweep".format(name),
+            "//perf/baselines",
+        ],
+        env_inherit = ["CI", "INFENG_PERF_FULL", "INFENG_PERF_STRICT"] +
+                      [b.environment for b in bounds if b.environment],
+        main = "//perf/gate:main.py",
+        # exclusive: nothing else runs meanwhile; external: a cached PASS would be no evidence.
+        tags = ["cpu:2", "exclusive", "external", "no-cache", "no-remote", "perf"] + tags,
+        deps = ["//perf/gate"],
+        **kwargs
+    )
+    py_binary(
+        name = "update_{}_baseline".format(name),
+        testonly = True,
+        srcs = ["//perf/gate:update.py"],
+        args = [
+            "--sweep=" + sweep_name,
+            "--program=$(rootpath :{}_sweep)".format(name),
+        ],
+        data = [":{}_sweep".format(name)],
+        main = "//perf/gate:update.py",
+        deps = ["//perf/gate"],
+    )

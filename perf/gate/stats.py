@@ -1,0 +1,131 @@
+"""From slices of time to a speed ratio, its interval, and the noise of the run that it came from.
+
+A block is four slices in the order ours, reference, reference, ours, so that what drifts
+steadily meets both alike. Blocks lie in epochs: in each the processes are new, because where a
+process's pages happen to lie makes it faster or slower for all its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z95 = 1.959964
+RESAMPLES = 1000
+# Of a normal distribution's standard deviation, per median absolute deviation.
+_MAD = 1.4826
+
+
+class SampleError(ValueError):
+    """Slices that no figure can be made of."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The ratio reference time / our time, as natural logarithms: above 0, ours is faster."""
+
+    log_ratio: float
+    low: float  # 95 % interval
+    high: float
+    stderr: float
+    aa_spread: float  # standard error that ours against ours has in this run
+    blocks: int
+    epochs: int
+
+    @property
+    def ratio(self) -> float:
+        return float(np.exp(self.log_ratio))
+
+
+def check(blocks: NDArray[np.float64]) -> None:
+    """Raise SampleError unless blocks is [n][4] of positive, finite seconds."""
+    if blocks.ndim != 2 or blocks.shape[1] != 4:
+        raise SampleError(f"expected blocks of 4 slices, found an array of shape {blocks.shape}")
+    if len(blocks) == 0:
+        raise SampleError("no block was measured")
+    if np.isnan(blocks).any():
+        raise SampleError("a slice's time is NaN")
+    if not np.isfinite(blocks).all() or (blocks <= 0).any():
+        raise SampleError(
+            f"a slice took {blocks.min():g} s: the clock stepped, or nothing was measured"
+        )
+
+
+def estimate(epochs: list[NDArray[np.float64]], seed: int = 0) -> Estimate:
+    """The estimate from epochs of blocks, each [n][4] seconds per unit of work.
+
+    The ratio is the mean over epochs of the median over blocks. Resampling epochs, then
+    blocks, gives its standard error; the same of ours against ours is the A/A spread. With
+    few epochs the interval uses Student's t."""
+    for blocks in epochs:
+        check(blocks)
+    if not epochs:
+        raise SampleError("no epoch was measured")
+    logs = [np.log(blocks) for blocks in epochs]
+    ratios = [(b[:, 1] + b[:, 2] - b[:, 0] - b[:, 3]) / 2 for b in logs]
+    # Two slices instead of four: sqrt(2) the noise. Epochs change both sides' pages, so what
+    # differs between them belongs to the spread too.
+    nulls = [(b[:, 0] - b[:, 3]) / np.sqrt(2) for b in logs]
+    random = np.random.default_rng(seed)
+    center = float(np.mean([np.median(r) for r in ratios]))
+    within = _within(ratios, random)
+    between = _between(ratios, within)
+    stderr = float(np.sqrt(np.mean(within**2) / len(epochs) + between**2 / len(epochs)))
+    null_within = _within(nulls, random)
+    aa = float(np.sqrt(np.mean(null_within**2) / len(epochs) + between**2 / len(epochs)))
+    half = _quantile(within, between, len(epochs)) * stderr
+    return Estimate(
+        log_ratio=center,
+        low=center - half,
+        high=center + half,
+        stderr=stderr,
+        aa_spread=aa,
+        blocks=sum(map(len, epochs)),
+        epochs=len(epochs),
+    )
+
+
+def _within(samples: list[NDArray[np.float64]], random: np.random.Generator) -> NDArray[np.float64]:
+    """The bootstrap standard error of each epoch's median."""
+    errors = []
+    for sample in samples:
+        n = len(sample)
+        if n == 1:
+            errors.append(np.inf)
+            continue
+        # Enough resamples for a standard error; more where they are cheap.
+        medians = np.median(sample[random.integers(0, n, (RESAMPLES // 4, n))], axis=1)
+        # Never below what the spread itself implies: a few equal values prove no precision.
+        mad = _MAD * float(np.median(np.abs(sample - np.median(sample))))
+        errors.append(max(float(medians.std()), 0.5 * 1.2533 * mad / np.sqrt(n)))
+    return np.asarray(errors)
+
+
+def _between(samples: list[NDArray[np.float64]], within: NDArray[np.float64]) -> float:
+    """The standard deviation of epochs beyond what their blocks' noise explains."""
+    if len(samples) < 2:
+        return 0.0
+    medians = np.asarray([np.median(s) for s in samples])
+    excess = float(medians.var(ddof=1) - np.mean(within**2))
+    return float(np.sqrt(max(0.0, excess)))
+
+
+# Student's t, 97.5 %, by degrees of freedom.
+_T = (np.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+
+
+def _quantile(within: NDArray[np.float64], between: float, epochs: int) -> float:
+    """Half-width of the 95 % interval in standard errors.
+
+    The blocks' part has many degrees of freedom, the epochs' part epochs - 1
+    (Satterthwaite's approximation)."""
+    if between == 0.0 or epochs < 2:
+        return Z95
+    total = float(np.mean(within**2)) + between**2
+    freedom = (epochs - 1) * (total / between**2) ** 2
+    if freedom > 10:
+        return Z95 + 2.4 / freedom
+    low = int(freedom)
+    high = min(low + 1, len(_T) - 1)
+    return float(_T[low] + (freedom - low) * (_T[high] - _T[low])) if low >= 1 else _T[1]
