@@ -23,16 +23,20 @@ class Plan:
     A/A spread are below `precision`, or the limits or the budget are reached."""
 
     slice_s: float = 0.004
-    min_blocks: int = 10
-    max_blocks: int = 120
-    min_epochs: int = 3
-    max_epochs: int = 8
+    min_blocks: int = 8
+    max_blocks: int = 24
+    min_epochs: int = 6
+    max_epochs: int = 24
     precision: float = 0.004
     budget_s: float = 240.0
 
 
-QUICK = Plan(min_epochs=3, max_epochs=6, max_blocks=60, precision=0.006, budget_s=30.0)
+# Many short epochs: what the neighbours do changes from second to second, and the mean over
+# epochs is as good as they are many.
 FULL = Plan()
+QUICK = Plan(
+    min_blocks=6, max_blocks=16, min_epochs=5, max_epochs=12, precision=0.005, budget_s=25.0
+)
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ def _measure_epoch(
                 b2, _ = epoch.seconds(pair.reference, cores, plan)
                 a2, _ = epoch.seconds(pair.ours, cores, plan)
                 blocks.append([a1, b1, b2, a2])
-                if len(blocks) >= plan.min_blocks and len(blocks) % 5 == 0:
+                if len(blocks) >= plan.min_blocks and len(blocks) % 4 == 0:
                     try:
                         now = estimate([np.asarray(blocks)])
                     except SampleError as e:

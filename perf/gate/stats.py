@@ -55,9 +55,9 @@ def check(blocks: NDArray[np.float64]) -> None:
 def estimate(epochs: list[NDArray[np.float64]], seed: int = 0) -> Estimate:
     """The estimate from epochs of blocks, each [n][4] seconds per unit of work.
 
-    The ratio is the mean over epochs of the median over blocks. Resampling epochs, then
-    blocks, gives its standard error; the same of ours against ours is the A/A spread. With
-    few epochs the interval uses Student's t."""
+    The ratio is the mean over epochs of the median over blocks. Its standard error is made of
+    the blocks' (by bootstrap) and of what epochs differ beyond that; the A/A spread likewise,
+    with ours against ours for the blocks."""
     for blocks in epochs:
         check(blocks)
     if not epochs:
@@ -71,16 +71,17 @@ def estimate(epochs: list[NDArray[np.float64]], seed: int = 0) -> Estimate:
     center = float(np.mean([np.median(r) for r in ratios]))
     within = _within(ratios, random)
     between = _between(ratios, within)
-    stderr = float(np.sqrt(np.mean(within**2) / len(epochs) + between**2 / len(epochs)))
-    null_within = _within(nulls, random)
-    aa = float(np.sqrt(np.mean(null_within**2) / len(epochs) + between**2 / len(epochs)))
-    half = _quantile(within, between, len(epochs)) * stderr
+    of_blocks = float(np.sqrt(np.mean(within**2) / len(epochs)))
+    of_epochs = between / np.sqrt(len(epochs))
+    of_nulls = float(np.sqrt(np.mean(_within(nulls, random) ** 2) / len(epochs)))
+    # Blocks are many, epochs few.
+    half = float(np.hypot(Z95 * of_blocks, _student(max(len(epochs) - 1, 1)) * of_epochs))
     return Estimate(
         log_ratio=center,
         low=center - half,
         high=center + half,
-        stderr=stderr,
-        aa_spread=aa,
+        stderr=float(np.hypot(of_blocks, of_epochs)),
+        aa_spread=float(np.hypot(of_nulls, of_epochs)),
         blocks=sum(map(len, epochs)),
         epochs=len(epochs),
     )
@@ -115,17 +116,5 @@ def _between(samples: list[NDArray[np.float64]], within: NDArray[np.float64]) ->
 _T = (np.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
-def _quantile(within: NDArray[np.float64], between: float, epochs: int) -> float:
-    """Half-width of the 95 % interval in standard errors.
-
-    The blocks' part has many degrees of freedom, the epochs' part epochs - 1
-    (Satterthwaite's approximation)."""
-    if between == 0.0 or epochs < 2:
-        return Z95
-    total = float(np.mean(within**2)) + between**2
-    freedom = (epochs - 1) * (total / between**2) ** 2
-    if freedom > 10:
-        return Z95 + 2.4 / freedom
-    low = int(freedom)
-    high = min(low + 1, len(_T) - 1)
-    return float(_T[low] + (freedom - low) * (_T[high] - _T[low])) if low >= 1 else _T[1]
+def _student(freedom: int) -> float:
+    return _T[freedom] if freedom < len(_T) else Z95 + 2.6 / freedom

@@ -1,0 +1,76 @@
+"""The estimate is right on average, its interval honest, and bad slices are named."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from perf.gate.stats import SampleError, check, estimate
+
+
+def epochs(
+    random: np.random.Generator,
+    ratio: float = 1.0,
+    noise: float = 0.02,
+    between: float = 0.0,
+    count: int = 3,
+    blocks: int = 40,
+) -> list[NDArray[np.float64]]:
+    made = []
+    for _ in range(count):
+        block = np.exp(random.normal(0, noise, (blocks, 4)))
+        block[:, 1:3] *= ratio * np.exp(random.normal(0, between))
+        made.append(block)
+    return made
+
+
+@pytest.mark.parametrize("between", [0.0, 0.02])
+def test_the_interval_holds_the_truth(between: float) -> None:
+    random = np.random.default_rng(1)
+    hits = 0
+    for _ in range(300):
+        e = estimate(epochs(random, 1.3, between=between))
+        hits += e.low <= np.log(1.3) <= e.high
+    assert hits >= 300 * 0.90
+
+
+def test_drift_cancels_within_a_block() -> None:
+    # The machine slows by half over the run; ours and the reference are equal.
+    steps = np.linspace(1.0, 1.5, 400).reshape(100, 4)
+    e = estimate([steps, steps])
+    assert abs(e.log_ratio) < 1e-4
+
+
+def test_bursts_of_load_do_not_move_the_median() -> None:
+    random = np.random.default_rng(2)
+    made = epochs(random, blocks=50)
+    for block in made:
+        hit = random.random(block.shape) < 0.15
+        block[hit] *= 2.5
+    assert abs(estimate(made).log_ratio) < 0.02
+
+
+def test_the_spread_is_the_noise_of_ours_against_ours() -> None:
+    random = np.random.default_rng(3)
+    quiet = [estimate(epochs(random, noise=0.005)).aa_spread for _ in range(20)]
+    loud = [estimate(epochs(random, noise=0.05)).aa_spread for _ in range(20)]
+    assert 7 < np.mean(loud) / np.mean(quiet) < 13
+    # As the estimate's own error: both sides of a pair are equally noisy here.
+    errors = [estimate(epochs(random, noise=0.05)).stderr for _ in range(20)]
+    assert np.mean(loud) == pytest.approx(np.mean(errors), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (np.zeros((0, 4)), "no block"),
+        (np.ones((3, 2)), "4 slices"),
+        (np.asarray([[1.0, 1.0, np.nan, 1.0]]), "NaN"),
+        (np.asarray([[1.0, 1.0, -0.5, 1.0]]), "the clock stepped"),
+        (np.asarray([[1.0, 0.0, 1.0, 1.0]]), "the clock stepped"),
+        (np.asarray([[1.0, np.inf, 1.0, 1.0]]), "the clock stepped"),
+    ],
+)
+def test_bad_slices_are_named(blocks: NDArray[np.float64], message: str) -> None:
+    with pytest.raises(SampleError, match=message):
+        check(blocks)
+    with pytest.raises(SampleError, match=message):
+        estimate([blocks])
