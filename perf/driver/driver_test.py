@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from perf.driver import machine, sweep
 from perf.driver.cores import Watch, choose_cores
 from perf.driver.pairs import Pair, Plan, measure
 from perf.driver.tasks import BenchProgram, MeasureError, PythonProgram, Task
 from perf.gate.gate import read_run
 
-SHORT = Plan(
-    slice_s=0.001, min_blocks=8, max_blocks=8, min_epochs=2, max_epochs=3, precision=1.0
-)
+SHORT = Plan(slice_s=0.001, min_blocks=8, max_blocks=8, min_epochs=2, max_epochs=3, precision=1.0)
 BENCH = BenchProgram(machine.PEAKS_BENCH, ("--force_path=scalar",))
 
 
@@ -35,9 +34,9 @@ def test_a_slice_of_a_process() -> None:
         one, four = session.slice("Int8Mac", 1), session.slice("Int8Mac", 64)
         assert (one.iterations, four.iterations) == (1, 64)
         assert one.counts["ops"] == four.counts["ops"] > 0
-        assert 0 < four.cpu_s
+        assert four.cpu_s > 0
         # Names are literal, not patterns.
-        with pytest.raises(MeasureError, match="no benchmark is called .*"):
+        with pytest.raises(MeasureError, match=r"no benchmark is called \.\*"):
             session.slice(".*", 1)
         assert session.slice("Read/bytes:16384", 3).counts["bytes"] == 16384
     finally:
@@ -68,7 +67,9 @@ def test_the_ratio_of_known_work() -> None:
 
 
 def test_work_is_compared_per_unit() -> None:
-    program = PythonProgram(lambda: {"a": lambda: spin(0.0005)() or {"tokens": 10}, "b": spin(0.0005)})
+    program = PythonProgram(
+        lambda: {"a": lambda: spin(0.0005)() or {"tokens": 10}, "b": spin(0.0005)}
+    )
     pair = Pair("units", Task(program, "a", work="tokens"), Task(program, "b", work=5.0))
     (result,) = measure([pair], SHORT, Watch())
     assert result.estimate().ratio == pytest.approx(2.0, rel=0.15)

@@ -12,7 +12,6 @@ from typing import Any
 
 from infeng.files import atomic_write
 from infeng.jsontext import load_object
-
 from perf.driver.cores import choose_cores
 from perf.driver.tasks import BenchProgram, MeasureError, Session
 

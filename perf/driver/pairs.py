@@ -88,7 +88,9 @@ class _Epoch:
             self._sessions[key] = program.start(cores)
         return self._sessions[key]
 
-    def seconds(self, task: Task, cores: tuple[int, ...], plan: Plan) -> tuple[float, dict[str, float]]:
+    def seconds(
+        self, task: Task, cores: tuple[int, ...], plan: Plan
+    ) -> tuple[float, dict[str, float]]:
         session = self.session(task.program, cores)
         count = self._iterations.get(id(task)) or self._calibrate(task, session, plan)
         result = session.slice(task.name, count)
@@ -131,15 +133,18 @@ def measure(
     started = time.monotonic()
     for number in range(plan.max_epochs):
         spent = time.monotonic() - started
-        open_results = [r for r in results if not _known(r, plan)]
+        open_results = [r for r in results if not known(r, plan)]
         if not open_results or (number >= plan.min_epochs and spent > plan.budget_s):
             break
-        say(f"epoch {number + 1}: {len(open_results)} of {len(results)} pairs, {spent:.0f} s so far")
+        say(
+            f"epoch {number + 1}: {len(open_results)} of {len(results)} pairs, {spent:.0f} s so far"
+        )
         _measure_epoch(open_results, plan, iterations, watch)
     return results
 
 
-def _known(result: Result, plan: Plan) -> bool:
+def known(result: Result, plan: Plan) -> bool:
+    """Whether the epochs so far are enough."""
     if len(result.epochs) < plan.min_epochs:
         return False
     now = result.estimate()
@@ -170,7 +175,10 @@ def _measure_epoch(
                     except SampleError as e:
                         raise MeasureError(f"{pair.name}: {e}") from e
                     # The epochs together are to reach the precision.
-                    if max(now.stderr, now.aa_spread) <= plan.precision * plan.min_epochs**0.5 * 0.8:
+                    if (
+                        max(now.stderr, now.aa_spread)
+                        <= plan.precision * plan.min_epochs**0.5 * 0.8
+                    ):
                         break
             result.epochs.append(np.asarray(blocks))
     finally:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from infeng.errors import InfengError, UsageError, one_line, why
 from infeng.files import atomic_write
-
 from perf.driver import machine
 from perf.driver.cores import Watch
 from perf.driver.pairs import FULL, QUICK, Pair, Plan, Result, measure
@@ -57,6 +57,7 @@ class Lab:
     quick: bool
     only: frozenset[str]
     say: Callable[[str], Any]
+    measured: list[Result] = field(default_factory=list)
 
     def wants(self, name: str) -> bool:
         """Whether a row is asked for: `infeng`-style names "table key=value ..."."""
@@ -64,7 +65,9 @@ class Lab:
 
     def measure(self, pairs: Sequence[Pair]) -> list[Result]:
         """Measures pairs in turns; raises MeasureError."""
-        return measure(pairs, self.plan, self.watch, self.say)
+        results = measure(pairs, self.plan, self.watch, self.say)
+        self.measured.extend(results)
+        return results
 
     def tiers(self, force_path: str) -> list[str]:
         """The tiers to measure: the best one for 'auto'. Raises UsageError for one that lacks."""
@@ -93,6 +96,11 @@ class Sweep:
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
     quick: Plan = QUICK
     full: Plan = FULL
+
+
+def columns(text: str) -> tuple[str, ...]:
+    """Columns from a CSV header, as docs write it."""
+    return tuple(text.split(","))
 
 
 def row_name(sweep: Sweep, table: str, values: Mapping[str, Value]) -> str:
@@ -153,6 +161,7 @@ def _parser(sweep: Sweep) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=_positive, default=1, metavar="N")
     parser.add_argument("--budget_s", type=float, help="stop adding repetitions after so long")
     parser.add_argument("--only", action="append", default=[], metavar="ROW", help="repeatable")
+    parser.add_argument("--raw", action="store_true", help="every slice as well, as JSON")
     sweep.add_arguments(parser)
     return parser
 
@@ -178,12 +187,12 @@ def run(sweep: Sweep, args: argparse.Namespace) -> list[Path]:
     if args.budget_s is not None:
         plan = replace(plan, budget_s=args.budget_s)
     peaks = machine.load_peaks(described["hardware"])
-    lab = Lab(
-        described["hardware"], peaks, plan, watch, args.quick, frozenset(args.only), say
-    )
+    lab = Lab(described["hardware"], peaks, plan, watch, args.quick, frozenset(args.only), say)
     rows = [_finish(sweep, row) for row in sweep.run(lab, args)]
     if not rows:
-        raise UsageError("no row is left to measure" + (f": --only {args.only[0]}" if args.only else ""))
+        raise UsageError(
+            "no row is left to measure" + (f": --only {args.only[0]}" if args.only else "")
+        )
     meta = _meta(sweep, args, described, peaks, watch, rows)
     meta["run"] |= {
         "started": _utc(started),
@@ -191,7 +200,22 @@ def run(sweep: Sweep, args: argparse.Namespace) -> list[Path]:
         "wall_s": time.time() - started,
         "elapsed_s": time.monotonic() - steady,
     }
-    return write(sweep, folder, meta, rows, args.html)
+    written = write(sweep, folder, meta, rows, args.html)
+    if args.raw:
+        written.append(_write_raw(folder / f"{sweep.name}_slices.json", lab.measured))
+    return written
+
+
+def _write_raw(path: Path, results: Iterable[Result]) -> Path:
+    """Pair to epochs of blocks of four slices (ours, reference, reference, ours), in seconds per
+    unit of work."""
+    data = {
+        r.pair.name: [[[float(f"{s:.4g}") for s in block] for block in e] for e in r.epochs]
+        for r in results
+    }
+    with atomic_write(path) as file:
+        file.write(json.dumps(data, separators=(",", ":")).encode() + b"\n")
+    return path
 
 
 def _finish(sweep: Sweep, row: Row) -> dict[str, Any]:

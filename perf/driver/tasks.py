@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -137,10 +138,8 @@ class BenchSession:
     def close(self) -> None:
         assert self._process.stdin and self._process.stdout and self._process.stderr
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

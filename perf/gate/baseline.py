@@ -12,7 +12,6 @@ from typing import Any
 from infeng.errors import InfengError, InputError
 from infeng.files import atomic_write
 from infeng.jsontext import load_object
-
 from perf.gate.summary import Summary, load
 from perf.gate.verdict import SPREAD_LIMIT
 

@@ -93,9 +93,10 @@ def perf_gate(
         full_args = [],
         spread_limit = 0.02,
         attempts = 3,
+        compare = None,
         tags = [],
         **kwargs):
-    """The targets of a gate: NAME (the test), NAME_sweep, update_NAME_baseline.
+    """The targets of a gate: NAME (the test), NAME_sweep, compare_NAME, update_NAME_baseline.
 
     Args:
       name: the gate's name, e.g. "gemm"
@@ -108,6 +109,7 @@ def perf_gate(
       full_args: flags of the full form (--config=perf)
       spread_limit: the A/A spread above which a row is INCONCLUSIVE
       attempts: runs in all, for rows that fail once or are inconclusive
+      compare: the name of the comparing program, compare_NAME if left out
       tags: further tags of the test
       **kwargs: passed to the py_test
     """
@@ -150,6 +152,18 @@ def perf_gate(
         tags = ["cpu:2", "exclusive", "external", "no-cache", "no-remote", "perf"] + tags,
         deps = ["//perf/gate"],
         **kwargs
+    )
+    py_binary(
+        name = compare or "compare_" + name,
+        testonly = True,
+        srcs = ["//perf/gate:compare.py"],
+        args = ["--rules=$(rootpath :{}.json)".format(rules)],
+        data = [
+            ":{}.json".format(rules),
+            "//perf/baselines",
+        ],
+        main = "//perf/gate:compare.py",
+        deps = ["//perf/gate"],
     )
     py_binary(
         name = "update_{}_baseline".format(name),

@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from infeng.errors import InfengError, InputError
-
+from infeng.errors import InfengError, InputError, UsageError
 from perf.gate import baseline as store
 from perf.gate.summary import Summary, check_comparable, check_csv, load
 from perf.gate.verdict import (
@@ -29,7 +28,6 @@ from perf.gate.verdict import (
     judge_baseline,
     judge_bound,
 )
-
 
 # Runs in which a measured failure must show.
 _FAILURES = 2
@@ -142,9 +140,7 @@ def _confirmed(verdict: Verdict, failures: Counter[str], attempts: int) -> Verdi
     return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 
-def _newer(
-    old: Verdict, again: Sequence[Verdict], open_verdicts: dict[str, Verdict]
-) -> Verdict:
+def _newer(old: Verdict, again: Sequence[Verdict], open_verdicts: dict[str, Verdict]) -> Verdict:
     if old.what not in open_verdicts:
         return old
     for new in again:
@@ -178,3 +174,33 @@ def run_sweep(
 
 def environment_flag(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
+
+
+def overridden(rules: Rules) -> Rules:
+    """Bounds that the environment overrides, by the names that their rules give.
+
+    An override is printed. In CI (the variable CI is set) it may only tighten a bound.
+    Raises UsageError."""
+    bounds = []
+    for bound in rules.bounds:
+        text = os.environ.get(bound.environment, "") if bound.environment else ""
+        if not text:
+            bounds.append(bound)
+            continue
+        try:
+            value = float(text)
+        except ValueError as e:
+            raise UsageError(f"{bound.environment}={text}: expected a number") from e
+        if bound.at_least is not None:
+            changed, looser = replace(bound, at_least=value), value < bound.at_least
+        else:
+            assert bound.at_most is not None
+            changed, looser = replace(bound, at_most=value), value > bound.at_most
+        if looser and environment_flag("CI"):
+            raise UsageError(
+                f"{bound.environment}={text} loosens the bound {bound.text()}, "
+                "which CI does not allow"
+            )
+        print(f"{bound.environment}={text} overrides the bound {bound.text()} of {bound.name}")
+        bounds.append(changed)
+    return replace(rules, bounds=tuple(bounds))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from infeng.errors import InputError
 from perf.gate import baseline as store
 from perf.gate import samples
@@ -139,8 +140,16 @@ BAD: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("no rows", lambda d: d["rows"].clear(), "no rows"),
     ("twice", lambda d: d["rows"].append(d["rows"][0]), "is there twice"),
     ("schema", lambda d: d["_meta"].update(schema="x"), "expected 'infeng-perf-1', found 'x'"),
-    ("clock", lambda d: d["_meta"]["run"].update(wall_s=3700.0), r"the clock stepped by \+3690.0 s"),
-    ("backwards", lambda d: d["_meta"]["run"].update(wall_s=-50.0), r"the clock stepped by -60.0 s"),
+    (
+        "clock",
+        lambda d: d["_meta"]["run"].update(wall_s=3700.0),
+        r"the clock stepped by \+3690.0 s",
+    ),
+    (
+        "backwards",
+        lambda d: d["_meta"]["run"].update(wall_s=-50.0),
+        r"the clock stepped by -60.0 s",
+    ),
     ("no meta", lambda d: d.pop("_meta"), "_meta: missing"),
     (
         "nan value",
@@ -169,7 +178,7 @@ def test_bad_summaries(
 def test_truncated_json(tmp_path: Path) -> None:
     path = samples.save(tmp_path, samples.row(1, yardstick=samples.comparison()))
     path.write_text(path.read_text()[:-40])
-    with pytest.raises(InputError, match="t_summary.json: not valid JSON"):
+    with pytest.raises(InputError, match=r"t_summary\.json: not valid JSON"):
         load(path)
 
 
@@ -205,7 +214,7 @@ def test_bad_csv(tmp_path: Path, old: str, new: str, message: str) -> None:
 def test_empty_csv(tmp_path: Path) -> None:
     samples.save(tmp_path, samples.row(1))
     (tmp_path / "t.csv").write_text("")
-    with pytest.raises(InputError, match="t.csv: empty"):
+    with pytest.raises(InputError, match=r"t\.csv: empty"):
         read_run(tmp_path, "t")
 
 
@@ -254,9 +263,7 @@ REFUSED = [
 def test_refused_baselines(
     tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
-    path = samples.save(
-        tmp_path, samples.row(1, yardstick=samples.comparison()), change=change
-    )
+    path = samples.save(tmp_path, samples.row(1, yardstick=samples.comparison()), change=change)
     target = tmp_path / "baseline.json"
     with pytest.raises(store.BaselineError, match=message):
         store.write(load(path), target, "because")

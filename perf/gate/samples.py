@@ -43,7 +43,12 @@ def data(*rows: dict[str, Any]) -> dict[str, Any]:
             "tables": {"t": COLUMNS},
             "units": {"tokens_per_s": "tokens/s"},
             "hardware": {"key": "amd-25-1-avx2-2c", "model_name": "AMD EPYC"},
-            "build": {"commit": "c0ffee", "dirty": False, "optimized": True, "compiler": "clang 17"},
+            "build": {
+                "commit": "c0ffee",
+                "dirty": False,
+                "optimized": True,
+                "compiler": "clang 17",
+            },
             "run": {
                 "wall_s": 10.0,
                 "elapsed_s": 10.0,

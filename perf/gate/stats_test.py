@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from perf.gate.stats import SampleError, check, estimate
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from perf.gate.verdict import Outcome, Verdict
 
@@ -45,3 +46,15 @@ def closing(verdicts: Sequence[Verdict]) -> str:
     if outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         tail = f": {named[0]}" + (f" and {len(named) - 1} more" if len(named) > 1 else "")
     return f"{outcome.value} ({counts}){tail}"
+
+
+def conditions(meta: dict[str, Any]) -> str:
+    """One line: on what, built how, under what load it was measured."""
+    hardware, run, build = meta["hardware"], meta["run"], meta["build"]
+    spread = run["aa_spread_pct"] or {"median": 0, "max": 0}
+    return (
+        f"{hardware['key']} ({hardware['model_name']}), {build['compiler']}, load "
+        f"{run['load_average'][0]:.2f}–{run['load_average'][1]:.2f}, A/A spread "
+        f"{spread['median']:.2f} % (median), {spread['max']:.2f} % (worst row), "
+        f"{run['elapsed_s']:.0f} s"
+    )

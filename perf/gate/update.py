@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 from infeng.errors import InfengError, one_line
-
 from perf.gate import baseline as store
 from perf.gate.gate import run_sweep
 

@@ -97,12 +97,16 @@ def _fits(text: str, wanted: str) -> bool:
     }[match.group(1)]
 
 
-def judge_bound(bound: Bound, summary: Summary, spread_limit: float = SPREAD_LIMIT) -> list[Verdict]:
+def judge_bound(
+    bound: Bound, summary: Summary, spread_limit: float = SPREAD_LIMIT
+) -> list[Verdict]:
     """A verdict for each row that the bound is on; FAIL if there is none."""
     rows = [row for row in summary.rows if bound.matches(row)]
     if not rows:
         return [
-            Verdict(bound.name, Outcome.FAIL, bound=bound.text(), reason="missing row: none measured")
+            Verdict(
+                bound.name, Outcome.FAIL, bound=bound.text(), reason="missing row: none measured"
+            )
         ]
     return [_judge_row(bound, row, spread_limit) for row in rows]
 
@@ -153,9 +157,7 @@ def _judge_count(bound: Bound, row: Row, what: str) -> Verdict:
     good = (bound.at_least is None or value >= bound.at_least) and (
         bound.at_most is None or value <= bound.at_most
     )
-    return Verdict(
-        what, Outcome.PASS if good else Outcome.FAIL, text, EXACT, bound.text(), row=row
-    )
+    return Verdict(what, Outcome.PASS if good else Outcome.FAIL, text, EXACT, bound.text(), row=row)
 
 
 def judge_baseline(

@@ -13,17 +13,17 @@ from pathlib import Path
 
 from perf.driver.machine import read_name, yardstick
 from perf.driver.pairs import Pair, Result
-from perf.driver.sweep import Lab, Row, Sweep, Value, main, row_name, speed
-from perf.driver.tasks import BenchProgram, Task
+from perf.driver.sweep import Lab, Row, Sweep, Value, columns, main, row_name, speed
+from perf.driver.tasks import BenchProgram, Clock, Task
 
 BENCH = Path(__file__).parents[3] / "cc/kernels/gemm/bench"
 GROUP = 32
 
-COLUMNS = (
+COLUMNS = columns(
     "op,path,acc_width,M,N,K,group,dtype_w,dtype_a,rank,adapters,threads,gops,tokens_per_s,"
     "base_tokens_per_s,lora_tax_pct,gb_per_s,pct_peak,reps,cv_pct"
-).split(",")
-KEYS = "op,path,M,N,K,group,dtype_w,dtype_a,rank,adapters,threads".split(",")
+)
+KEYS = columns("op,path,M,N,K,group,dtype_w,dtype_a,rank,adapters,threads")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,11 @@ QUICK = (
     Shape("lora", 4, 576, 576, rank=16, adapters=4),
 )
 FULL = (
-    *(Shape("int8", m, n, k) for m in (1, 4, 16, 128) for n, k in ((576, 576), (1536, 576), (576, 1536))),
+    *(
+        Shape("int8", m, n, k)
+        for m in (1, 4, 16, 128)
+        for n, k in ((576, 576), (1536, 576), (576, 1536))
+    ),
     *(Shape("int8", m, 576, 576, digits=2) for m in (1, 4, 16, 128)),
     *(Shape("int8", m, 49152, 576, digits=2) for m in (1, 4)),
     *(Shape("f32", m, n, k) for m in (1, 4, 16, 128) for n, k in ((576, 576), (1536, 576))),
@@ -106,7 +110,7 @@ def rows(lab: Lab, options: argparse.Namespace) -> Iterable[Row]:
 def _of_tier(lab: Lab, path: str, threads: int) -> Iterable[Row]:
     bench = BenchProgram(BENCH, (f"--force_path={path}", f"--threads={threads}"))
     peaks = yardstick(path, threads)
-    clock = "cpu" if threads == 1 else "real"
+    clock: Clock = "cpu" if threads == 1 else "real"
     shapes = [
         s
         for s in (QUICK if lab.quick else FULL)
@@ -172,8 +176,8 @@ def _row(shape: Shape, path: str, threads: int, results: dict[str, Result]) -> R
 SWEEP = Sweep(
     name="gemm",
     title="Linear layers of the default model, alone and with LoRA.",
-    tables={"gemm_base": tuple(COLUMNS), "gemm_lora": tuple(COLUMNS)},
-    keys={"gemm_base": tuple(KEYS), "gemm_lora": tuple(KEYS)},
+    tables={"gemm_base": COLUMNS, "gemm_lora": COLUMNS},
+    keys={"gemm_base": KEYS, "gemm_lora": KEYS},
     units={
         "gops": "10^9 operations/s",
         "tokens_per_s": "rows/s through one layer",
