@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from perf.gate.stats import SampleError, check, estimate
+from perf.gate.stats import SampleError, _within, check, estimate
 
 
 def epochs(
@@ -75,3 +75,12 @@ def test_bad_slices_are_named(blocks: NDArray[np.float64], message: str) -> None
         check(blocks)
     with pytest.raises(SampleError, match=message):
         estimate([blocks])
+
+
+@pytest.mark.parametrize("n", [5, 8, 16, 17, 101])
+def test_the_exact_bootstrap_is_the_drawn_one(n: int) -> None:
+    random = np.random.default_rng(n)
+    sample = random.normal(0, 1, n)
+    drawn = np.median(sample[random.integers(0, n, (40000, n))], axis=1).std()
+    # Of an even number it is a little too large, never too small.
+    assert 0.97 < _within([sample])[0] / drawn < (1.03 if n % 2 else 1.15)

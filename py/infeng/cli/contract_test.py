@@ -53,7 +53,7 @@ def test_wrong_usage_is_one_line_and_code_2(folder: Path) -> None:
 def test_help_and_version() -> None:
     assert infeng("--version").stdout.startswith("infeng 0.")
     assert "perplexity" in infeng("--help").stdout
-    for command in ("run", "convert", "inspect", "perplexity", "tokenize", "doctor"):
+    for command in ("run", "convert", "inspect", "perplexity", "tokenize", "report", "doctor"):
         done = infeng(command, "--help")
         assert done.returncode == 0 and "--debug" in done.stdout
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "show what an INFQ file holds and the memory that it takes",
     "perplexity": "measure a model's perplexity on a text",
     "tokenize": "turn texts into token ids",
+    "report": "make one HTML page of what performance sweeps measured",
     "doctor": "show what this machine offers and what would make it faster",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 from infeng.report.runs import Row, Run, Version
 from infeng.report.svg import Axis, Drawing, around, frame, number
@@ -16,7 +17,7 @@ def _series(names: Sequence[str]) -> dict[str, str]:
 
 def legend(names: dict[str, str]) -> str:
     items = "".join(
-        f'<li><span class="key {css}"></span>{name}</li>' for name, css in names.items()
+        f'<li><span class="key {css}"></span>{escape(name)}</li>' for name, css in names.items()
     )
     return f'<ul class="legend">{items}</ul>' if len(names) > 1 else ""
 
