@@ -5,6 +5,7 @@ What a gate is, and how to add one: docs/perf.md.
 
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("@rules_python//python:defs.bzl", "py_binary", "py_test")
+load("//tools/pytest:defs.bzl", "pytest_test")
 
 def _opt_impl(_settings, _attr):
     return {
@@ -176,4 +177,24 @@ def perf_gate(
         data = [":{}_sweep".format(name)],
         main = "//perf/gate:update.py",
         deps = ["//perf/gate"],
+    )
+
+def perf_suite(name, gates = []):
+    """A required check: the gates that CI's job of this name runs.
+
+    Args:
+      name: the check's name, e.g. "gemm-perf"
+      gates: labels of perf_gate tests; while there are none, one test says so
+    """
+    if not gates:
+        pytest_test(
+            name = name + "_pending",
+            size = "small",
+            srcs = ["//perf/gate:pending_test.py"],
+            env = {"GATE": name},
+            tags = ["perf"],
+        )
+    native.test_suite(
+        name = name,
+        tests = gates or [":" + name + "_pending"],
     )

@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+
 from infeng.errors import InputError
 from infeng.report import write_page
 from infeng.report.svg import Axis, number
