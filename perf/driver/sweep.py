@@ -60,8 +60,11 @@ class Lab:
     measured: list[Result] = field(default_factory=list)
 
     def wants(self, name: str) -> bool:
-        """Whether a row is asked for: `infeng`-style names "table key=value ..."."""
-        return not self.only or name in self.only
+        """Whether --only asks for a row, by its name (row_name); all, without --only.
+
+        A part of the name will do: the table and some of the key."""
+        words = set(name.split())
+        return not self.only or any(words.issuperset(only.split()) for only in self.only)
 
     def measure(self, pairs: Sequence[Pair]) -> list[Result]:
         """Measures pairs in turns; raises MeasureError."""

@@ -7,19 +7,23 @@ load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("@rules_python//python:defs.bzl", "py_binary", "py_test")
 load("//tools/pytest:defs.bzl", "pytest_test")
 
-def _opt_impl(_settings, _attr):
+_PLANTED = "//perf:planted_slowdown"
+
+def _opt_impl(settings, attr):
     return {
         "//command_line_option:compilation_mode": "opt",
         "//command_line_option:features": [],
+        _PLANTED: settings[_PLANTED] if attr.planted_slowdown < 0 else attr.planted_slowdown,
     }
 
 # Also when the test runs under -c dbg or a sanitizer: only optimised code is measured.
 _opt = transition(
     implementation = _opt_impl,
-    inputs = [],
+    inputs = [_PLANTED],
     outputs = [
         "//command_line_option:compilation_mode",
         "//command_line_option:features",
+        _PLANTED,
     ],
 )
 
@@ -35,6 +39,7 @@ opt_binary = rule(
     implementation = _opt_binary_impl,
     attrs = {
         "binary": attr.label(cfg = _opt, executable = True, mandatory = True),
+        "planted_slowdown": attr.int(default = -1, doc = "below 0: what the command line says"),
         "_allowlist_function_transition": attr.label(
             default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
         ),
@@ -84,6 +89,9 @@ def count_bound(table, column, where = {}, at_least = None, at_most = None, envi
         environment = environment,
     )
 
+# exclusive: nothing else runs meanwhile. external: a cached PASS would be no evidence.
+_TAGS = ["cpu:2", "exclusive", "external", "no-cache", "no-remote", "perf"]
+
 def perf_gate(
         name,
         sweep,
@@ -97,7 +105,7 @@ def perf_gate(
         compare = None,
         tags = [],
         **kwargs):
-    """The targets of a gate: NAME (the test), NAME_sweep, compare_NAME, update_NAME_baseline.
+    """The targets of a gate: NAME (the test), NAME_sweep, compare_NAME, update_NAME_baseline, NAME_endurance.
 
     Args:
       name: the gate's name, e.g. "gemm"
@@ -149,8 +157,7 @@ def perf_gate(
         env_inherit = ["CI", "INFENG_PERF_FULL", "INFENG_PERF_STRICT"] +
                       [b.environment for b in bounds if b.environment],
         main = "//perf/gate:main.py",
-        # exclusive: nothing else runs meanwhile; external: a cached PASS would be no evidence.
-        tags = ["cpu:2", "exclusive", "external", "no-cache", "no-remote", "perf"] + tags,
+        tags = _TAGS + tags,
         deps = ["//perf/gate"],
         **kwargs
     )
@@ -167,6 +174,21 @@ def perf_gate(
         deps = ["//perf/gate"],
     )
     py_binary(
+        name = name + "_endurance",
+        testonly = True,
+        srcs = ["//perf/gate:endurance.py"],
+        args = [
+            "--rules=$(rootpath :{}.json)".format(rules),
+            "--program=$(rootpath :{}_sweep)".format(name),
+        ],
+        data = [
+            ":{}.json".format(rules),
+            ":{}_sweep".format(name),
+        ],
+        main = "//perf/gate:endurance.py",
+        deps = ["//perf/gate"],
+    )
+    py_binary(
         name = "update_{}_baseline".format(name),
         testonly = True,
         srcs = ["//perf/gate:update.py"],
@@ -176,6 +198,47 @@ def perf_gate(
         ],
         data = [":{}_sweep".format(name)],
         main = "//perf/gate:update.py",
+        deps = ["//perf/gate"],
+    )
+
+def planted_check(name, gate, sweep, only, percent = 10):
+    """A test that a gate fails when its kernel is slow.
+
+    Args:
+      name: the test's name
+      gate: the perf_gate's name, in the same package
+      sweep: the gate's sweep
+      only: the rows to measure, as the gate's table names them
+      percent: the slowdown that is planted
+    """
+    opt_binary(
+        name = name + "_plain",
+        testonly = True,
+        binary = sweep,
+        planted_slowdown = 0,
+    )
+    opt_binary(
+        name = name + "_slow",
+        testonly = True,
+        binary = sweep,
+        planted_slowdown = percent,
+    )
+    py_test(
+        name = name,
+        size = "medium",
+        srcs = ["//perf/gate:planted.py"],
+        args = [
+            "--rules=$(rootpath :{}_rules.json)".format(gate),
+            "--plain=$(rootpath :{}_plain)".format(name),
+            "--planted=$(rootpath :{}_slow)".format(name),
+        ] + ["'--only={}'".format(row) for row in only],
+        data = [
+            ":{}_rules.json".format(gate),
+            ":{}_plain".format(name),
+            ":{}_slow".format(name),
+        ],
+        main = "//perf/gate:planted.py",
+        tags = _TAGS,
         deps = ["//perf/gate"],
     )
 

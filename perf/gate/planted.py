@@ -1,0 +1,56 @@
+"""Shows that a gate sees a slow kernel: the test of a gate (gate.bzl's planted_check).
+
+The sweep is built twice, once with a slowdown planted. The plain one gives the baseline, here and
+now, so this holds on any hardware; the planted one must then fail, and by name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from infeng.errors import InfengError, one_line
+from perf.gate import baseline as store
+from perf.gate.gate import read_rules, run_sweep, settle
+from perf.gate.table import closing, conditions, overall, table
+from perf.gate.verdict import Outcome
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rules", type=Path, required=True)
+    parser.add_argument("--plain", type=Path, required=True)
+    parser.add_argument("--planted", type=Path, required=True)
+    parser.add_argument("--only", action="append", required=True, help="table key=value ...")
+    args = parser.parse_args()
+    rules = replace(read_rules(args.rules), bounds=())
+    rows = ["--quick", *(f"--only={name}" for name in args.only)]
+    folder = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR") or tempfile.mkdtemp())
+    try:
+        plain = run_sweep(Path(os.path.abspath(args.plain)), rows, folder / "plain", rules.sweep)
+        store.write_candidate(plain([]), folder)
+        planted = run_sweep(
+            Path(os.path.abspath(args.planted)), rows, folder / "planted", rules.sweep
+        )
+        verdicts, first = settle(rules, planted, [folder / "baselines"], every_row=True)
+    except InfengError as e:
+        print(f"{rules.name}: {one_line(e)}")
+        return 1
+    percent = first.meta["build"]["planted_slowdown_pct"]
+    print(conditions(first.meta))
+    print(table(verdicts))
+    print(f"{rules.name} with {percent} % planted: {closing(verdicts)}")
+    if not percent:
+        print("nothing is planted: the build setting did not reach the benchmark")
+        return 1
+    outcome = overall(verdicts)
+    if outcome is Outcome.INCONCLUSIVE:
+        print("SKIPPED: this machine is too noisy now to show anything")
+    return int(outcome not in (Outcome.FAIL, Outcome.INCONCLUSIVE))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
