@@ -165,6 +165,25 @@ SETS: dict[str, dict[str, Any]] = {
         "closure": False,
         "skip": r"usr/share/go-1\.24/(api|misc|test)/|.*(_test\.go$|/testdata/)",
     },
+    # A browser for the tests of pages. It runs on the host's glibc: it starts itself anew through
+    # /proc/self/exe, which a loader of our own would be.
+    "chromium": {
+        "suite": "bookworm",
+        "roots": ["chromium-headless-shell", "fonts-dejavu-core"],
+        "exclude": _NEVER
+        + _HOST_CC
+        + [
+            "libc6",
+            "libc-bin",
+            "libgl1-mesa-dri",
+            "libllvm[0-9]+",
+            "xdg-utils",
+            "x11-utils",
+            "adduser",
+            "ucf",
+        ],
+        "skip": r"usr/share/(?!fonts)|etc/(?!fonts)|usr/lib/chromium/locales/(?!en-US)|var/|lib/systemd/",
+    },
     # The remote cache's server in tools/integration/cache_test.py.
     "nginx": {
         "suite": "bookworm",

@@ -22,10 +22,21 @@ def legend(names: dict[str, str]) -> str:
     return f'<ul class="legend">{items}</ul>' if len(names) > 1 else ""
 
 
-def short_name(row: Row, rows: Sequence[Row]) -> str:
-    """The parts of a row's key that differ among the rows."""
-    differing = [k for k in row.key if len({r.key.get(k) for r in rows}) > 1]
-    return " ".join(f"{k}={row.key[k]}" for k in differing) or row.table
+def short_names(rows: Sequence[Row]) -> list[str]:
+    """Names of rows by as few parts of their keys as tell them apart, e.g. "int8 M=16 N=576"."""
+    if len({row.table for row in rows}) == len(rows):
+        return [row.table for row in rows]
+    kept = [k for k in rows[0].key if len({row.key.get(k) for row in rows}) > 1]
+    for column in reversed(kept[:]):
+        fewer = [k for k in kept if k != column]
+        if len({tuple(row.key.get(k) for k in fewer) for row in rows}) == len(rows):
+            kept = fewer
+    # A word says what it is; a number needs its column's name.
+    return [" ".join(_part(k, row.key.get(k, "")) for k in kept) for row in rows]
+
+
+def _part(column: str, value: str) -> str:
+    return value if value and not value[0].isdigit() else f"{column}={value}"
 
 
 def roofline(run: Run) -> str:
@@ -61,12 +72,13 @@ def roofline(run: Run) -> str:
             line.insert(0, (x(start), y(start * bandwidth)))
         drawing.path(line, "roof")
         drawing.text(x(high_x) - 4, y(peak) - 6, f"{name}: {number(peak)}", "end", "tick")
-    drawing.text(x.a + 6, y.a - 8, f"memory: {number(bandwidth)} GB/s", "start", "tick")
+    foot = x(max(low_x, low_y / bandwidth))
+    drawing.text(foot + 16, y.a - 6, f"memory: {number(bandwidth)} GB/s", "start", "tick")
     series = _series([row.key.get("op", row.table) for row, _, _ in points])
-    rows = [row for row, _, _ in points]
-    for row, at, speed in points:
+    names = short_names([row for row, _, _ in points])
+    for name, (row, at, speed) in zip(names, points):
         of_peak = row.number("pct_peak")
-        tip = f"{short_name(row, rows)}: {number(speed)} Gop/s, {number(at)} op/byte"
+        tip = f"{name}: {number(speed)} Gop/s, {number(at)} op/byte"
         if of_peak is not None:
             tip += f", {number(of_peak)} % of its roof"
         drawing.dot(x(at), y(speed), series[row.key.get("op", row.table)], tip)
@@ -78,7 +90,7 @@ def speedups(run: Run, comparison: str) -> str:
     found = [(r, c) for r in run.rows for c in r.comparisons if c.name == comparison]
     if not found:
         return ""
-    rows = [row for row, _ in found]
+    names = short_names([row for row, _ in found])
     height = 56 + 22 * len(found)
     drawing = Drawing(760, height + 20, f"{comparison} ratios of {run.sweep}")
     low, high = around([1.0, *(c.low for _, c in found), *(c.high for _, c in found)], 1.08)
@@ -87,10 +99,9 @@ def speedups(run: Run, comparison: str) -> str:
         drawing.line(x(tick), y.a, x(tick), y.b, "grid")
         drawing.text(x(tick), y.a + 18, f"{number(tick)}×", "middle", "tick")
     drawing.line(x(1), y.a, x(1), y.b, "one")
-    series = _series([row.table for row in rows])
-    for i, (row, c) in enumerate(found):
+    series = _series([row.table for row, _ in found])
+    for i, (name, (row, c)) in enumerate(zip(names, found)):
         at = 40 + 22 * i
-        name = short_name(row, rows)
         drawing.text(320, at + 4, name if len(name) < 46 else name[:45] + "…", "end", "tick")
         drawing.line(x(c.low), at, x(c.high), at, f"interval {series[row.table]}")
         tip = f"{name}: {c.ratio:.3f}× ({c.low:.3f}–{c.high:.3f}) against {c.against}"
