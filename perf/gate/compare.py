@@ -12,9 +12,10 @@ from pathlib import Path
 from infeng.errors import InfengError, InputError, UsageError, one_line
 from perf.gate import baseline as store
 from perf.gate.gate import Rules, judge, overridden, read_rules
-from perf.gate.summary import Summary, check_csv, load
+from perf.gate.pair import judge_pair
+from perf.gate.summary import Summary, check_comparable, check_csv, load
 from perf.gate.table import closing, conditions, overall, table
-from perf.gate.verdict import Outcome, Verdict
+from perf.gate.verdict import Outcome, Verdict, judge_baseline
 
 
 def main() -> int:
@@ -23,7 +24,9 @@ def main() -> int:
     parser.add_argument(
         "--baselines", type=Path, default=Path("perf/baselines"), help=argparse.SUPPRESS
     )
-    parser.add_argument("--csv", type=Path, required=True, help="one of the sweep's CSV files")
+    parser.add_argument("--csv", type=Path, help="one of the sweep's CSV files")
+    parser.add_argument("--native", type=Path, help="with --python: a CSV of ours to compare")
+    parser.add_argument("--python", type=Path, help="the reference's CSV, of a run of its own")
     parser.add_argument(
         "--baseline", type=Path, help="JSON to compare with; left out: this hardware's, if any"
     )
@@ -38,8 +41,9 @@ def main() -> int:
     if folder:
         os.chdir(folder)
     try:
-        if args.baseline_out and not args.update_baseline:
-            raise UsageError("--baseline-out goes with --update-baseline")
+        _check_usage(args, rules)
+        if args.native:
+            return _judge_pair(args, overridden(rules))
         summary = _summary_of(args.csv, rules)
         if args.update_baseline:
             path = args.baseline_out or _in_checkout(summary, rules)
@@ -50,6 +54,31 @@ def main() -> int:
     except InfengError as e:
         print(f"compare_{rules.name}: {one_line(e)}", file=sys.stderr)
         return 2 if isinstance(e, UsageError) else 1
+
+
+def _check_usage(args: argparse.Namespace, rules: Rules) -> None:
+    if args.baseline_out and not args.update_baseline:
+        raise UsageError("--baseline-out goes with --update-baseline")
+    if bool(args.native) != bool(args.python):
+        raise UsageError("--native and --python go together")
+    if bool(args.native) == bool(args.csv):
+        raise UsageError("give --csv" + (", or --native and --python" if rules.pair else ""))
+    if args.native and rules.pair is None:
+        raise UsageError(f"{rules.name} compares no two CSV files: give --csv")
+    if args.native and args.update_baseline:
+        raise UsageError("--update-baseline takes --csv: a baseline is of one run")
+
+
+def _judge_pair(args: argparse.Namespace, rules: Rules) -> int:
+    """Two files, and the native one against the baseline if its summary is beside it."""
+    assert rules.pair
+    verdicts = judge_pair(rules, rules.pair, args.native, args.python)
+    if args.baseline:
+        summary = _summary_of(args.native, rules)
+        baseline = load(args.baseline)
+        check_comparable(summary, baseline)
+        verdicts += judge_baseline(summary, baseline, rules.comparison, rules.spread_limit)
+    return _print(args, rules, verdicts)
 
 
 def _summary_of(path: Path, rules: Rules) -> Summary:
@@ -78,6 +107,10 @@ def _judge(args: argparse.Namespace, rules: Rules, summary: Summary, baselines: 
         reason = f"no baseline of this hardware ({summary.hardware_key})"
         verdicts.append(Verdict("against the baseline", Outcome.SKIPPED, reason=reason))
     print(conditions(summary.meta))
+    return _print(args, rules, verdicts)
+
+
+def _print(args: argparse.Namespace, rules: Rules, verdicts: list[Verdict]) -> int:
     print(table(verdicts))
     print(f"{rules.name}: {closing(verdicts)}")
     outcome = overall(verdicts)

@@ -29,6 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
                 "comparison": "yardstick",
                 "spread_limit": 0.02,
                 "attempts": 3,
+                "pair": {"name": "hf", "join": ["model", "corpus"], "value": "tokens_per_s"},
             }
         )
     )
@@ -118,4 +119,48 @@ def test_wrong_usage(tmp_path: Path, run: Run) -> None:
     (tmp_path / "t_summary.json").rename(tmp_path / "reports/t_summary.json")
     code, _, err = run("--csv=reports/t.csv", "--baseline-out=x.json")
     assert (code, err) == (2, "compare_t: --baseline-out goes with --update-baseline\n")
+    assert "give --csv, or --native and --python" in run()[2]
+    assert "go together" in run("--native=reports/t.csv")[2]
     assert "give --baseline-out" in run("--csv=reports/t.csv", "--update-baseline")[2]
+
+
+HEADER = "impl,model,corpus,tokens_per_s,reps,cv_pct"
+
+
+def two_files(folder: Path, native: str, python: str) -> tuple[str, str]:
+    (folder / "t.csv").write_text(f"{HEADER}\n{native}\n")
+    (folder / "t_py.csv").write_text(f"{HEADER}\n{python}\n")
+    return "--native=t.csv", "--python=t_py.csv"
+
+
+@pytest.mark.parametrize(
+    ("native", "code", "verdict"),
+    [
+        ("infeng,gpt2,code,500,20,4", 0, "t: PASS (1 PASS)"),
+        ("infeng,gpt2,code,150,20,4", 1, "t: FAIL (1 FAIL): t model=gpt2 corpus=code: hf"),
+        ("infeng,gpt2,code,200,20,4", 0, "t: INCONCLUSIVE"),
+    ],
+)
+def test_two_csv_files(tmp_path: Path, run: Run, native: str, code: int, verdict: str) -> None:
+    files = two_files(tmp_path, native, "hf,gpt2,code,100,20,4")
+    got, out, _ = run(*files)
+    assert got == code
+    assert verdict in out
+
+
+@pytest.mark.parametrize(
+    ("native", "python", "message"),
+    [
+        ("infeng,gpt2,code,500,20,4", "hf,gpt2,prose,1,1,1", "missing row model=gpt2 corpus=code"),
+        ("infeng,gpt2,code,nan,20,4", "hf,gpt2,code,1,1,1", "column tokens_per_s is nan"),
+        ("infeng,gpt2,code,500,0,4", "hf,gpt2,code,1,1,1", "reps=0"),
+        ("infeng,gpt2,code,fast,20,4", "hf,gpt2,code,1,1,1", "could not convert"),
+    ],
+)
+def test_two_bad_csv_files(
+    tmp_path: Path, run: Run, native: str, python: str, message: str
+) -> None:
+    code, _, err = run(*two_files(tmp_path, native, python))
+    assert code == 1
+    assert message in err
+    assert "csv" in err

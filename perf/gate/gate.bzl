@@ -89,6 +89,16 @@ def count_bound(table, column, where = {}, at_least = None, at_most = None, envi
         environment = environment,
     )
 
+def csv_pair(name, join, value):
+    """How two CSV files of separate runs are compared.
+
+    Args:
+      name: the comparison that bounds are on
+      join: columns that tell which rows belong together
+      value: the column of the rate
+    """
+    return struct(name = name, join = join, value = value)
+
 # exclusive: nothing else runs meanwhile. external: a cached PASS would be no evidence.
 _TAGS = ["cpu:2", "exclusive", "external", "no-cache", "no-remote", "perf"]
 
@@ -103,6 +113,7 @@ def perf_gate(
         spread_limit = 0.02,
         attempts = 3,
         compare = None,
+        pair = None,
         tags = [],
         **kwargs):
     """The targets of a gate: NAME (the test), NAME_sweep, compare_NAME, update_NAME_baseline, NAME_endurance.
@@ -119,6 +130,7 @@ def perf_gate(
       spread_limit: the A/A spread above which a row is INCONCLUSIVE
       attempts: runs in all, for rows that fail once or are inconclusive
       compare: the name of the comparing program, compare_NAME if left out
+      pair: csv_pair(), if `compare` takes --native and --python too
       tags: further tags of the test
       **kwargs: passed to the py_test
     """
@@ -139,6 +151,7 @@ def perf_gate(
             comparison = baseline or "",
             spread_limit = spread_limit,
             attempts = attempts,
+            pair = pair,
         ))],
     )
     py_test(

@@ -34,6 +34,18 @@ _FAILURES = 2
 
 
 @dataclass(frozen=True)
+class CsvPair:
+    """How two CSV files of separate runs are compared: --native and --python.
+
+    join: columns that tell which rows belong together. value: the column of the rate. name: of
+    the comparison, as bounds name it."""
+
+    name: str
+    join: tuple[str, ...]
+    value: str
+
+
+@dataclass(frozen=True)
 class Rules:
     """What a gate demands."""
 
@@ -43,6 +55,7 @@ class Rules:
     comparison: str = "yardstick"  # what is compared with the baseline; "" for nothing
     spread_limit: float = SPREAD_LIMIT
     attempts: int = 3
+    pair: CsvPair | None = None
 
 
 def read_rules(path: Path) -> Rules:
@@ -55,6 +68,7 @@ def read_rules(path: Path) -> Rules:
         data["comparison"],
         data["spread_limit"],
         data["attempts"],
+        CsvPair(**data["pair"]) if data.get("pair") else None,
     )
 
 

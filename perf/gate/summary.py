@@ -166,8 +166,7 @@ def _check_clock(path: Path, run: dict[str, Any]) -> None:
         )
 
 
-def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    """The lines of a CSV file with exactly these columns, as text. Raises InputError."""
+def _lines(path: Path) -> list[list[str]]:
     try:
         text = read_bytes(path, _LIMIT).decode()
     except UnicodeDecodeError as e:
@@ -175,7 +174,17 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
     lines = list(csv.reader(io.StringIO(text)))
     if not lines:
         raise InputError(f"{path}: empty: no header")
-    header, *body = lines
+    return lines
+
+
+def read_header(path: Path) -> list[str]:
+    """The columns of a CSV file. Raises InputError."""
+    return _lines(path)[0]
+
+
+def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    """The lines of a CSV file with exactly these columns, as text. Raises InputError."""
+    header, *body = _lines(path)
     expected = list(columns)
     unknown = [c for c in header if c not in expected]
     missing = [c for c in expected if c not in header]

@@ -14,10 +14,10 @@ import checkers
 
 
 def types() -> bool:
-    """mypy over the library, with the wheels of the lock."""
+    """mypy over the library and the laboratory, with the wheels of the lock."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--cache-dir=/dev/null", "py/infeng"],
+        [sys.executable, "-m", "mypy", "--cache-dir=/dev/null", "py/infeng", "perf"],
         cwd=checkers.workspace(),
         env=environment,
         check=False,
