@@ -163,6 +163,7 @@ def _parser(sweep: Sweep) -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=_positive, default=1, metavar="N")
     parser.add_argument("--budget_s", type=float, help="stop adding repetitions after so long")
+    parser.add_argument("--epochs", type=_positive, metavar="N", help="exactly so many epochs")
     parser.add_argument("--only", action="append", default=[], metavar="ROW", help="repeatable")
     parser.add_argument("--raw", action="store_true", help="every slice as well, as JSON")
     sweep.add_arguments(parser)
@@ -189,6 +190,8 @@ def run(sweep: Sweep, args: argparse.Namespace) -> list[Path]:
     plan = sweep.quick if args.quick else sweep.full
     if args.budget_s is not None:
         plan = replace(plan, budget_s=args.budget_s)
+    if args.epochs is not None:
+        plan = replace(plan, min_epochs=args.epochs, max_epochs=args.epochs)
     peaks = machine.load_peaks(described["hardware"])
     lab = Lab(described["hardware"], peaks, plan, watch, args.quick, frozenset(args.only), say)
     rows = [_finish(sweep, row) for row in sweep.run(lab, args)]
