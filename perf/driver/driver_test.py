@@ -63,7 +63,7 @@ def test_the_ratio_of_known_work() -> None:
     (result,) = measure([pair], SHORT, Watch())
     estimate = result.estimate()
     assert estimate.ratio == pytest.approx(2.0, rel=0.15)
-    assert (estimate.epochs, estimate.blocks) == (2, 16)
+    assert (estimate.epochs, estimate.blocks) == (3, 24)
 
 
 def test_work_is_compared_per_unit() -> None:
@@ -90,7 +90,7 @@ def test_each_epoch_starts_anew_and_the_mask_comes_back() -> None:
     program = PythonProgram(setup, lambda: ends.append(1))
     pair = Pair("x", Task(program, "x"), Task(program, "x"))
     (result,) = measure([pair], SHORT, Watch())
-    assert len(starts) == len(ends) == len(result.epochs) == 2
+    assert len(starts) == len(ends) == len(result.epochs) == 3
     assert all(len(mask) == 1 for mask in starts)
     assert os.sched_getaffinity(0) == before
 
@@ -103,9 +103,7 @@ def test_it_goes_on_until_the_ratio_is_known() -> None:
 
     program = PythonProgram(lambda: {"x": noisy})
     pair = Pair("noisy", Task(program, "x"), Task(program, "x"))
-    strict = Plan(
-        slice_s=0.0003, min_blocks=8, max_blocks=8, min_epochs=2, max_epochs=5, precision=1e-6
-    )
+    strict = Plan(slice_s=0.0003, blocks=8, min_epochs=2, max_epochs=5, precision=1e-6)
     (result,) = measure([pair], strict, Watch())
     assert len(result.epochs) == 5
 
@@ -135,7 +133,7 @@ def test_a_sweep_writes_what_the_gate_reads(
     assert capsys.readouterr().out.split() == ["reports/toy.csv", "reports/toy_summary.json"]
     summary = read_run(tmp_path / "reports", "toy")
     assert [r.skipped for r in summary.rows] == ["", "", "this CPU lacks avx9"]
-    assert summary.rows[0].comparisons["yardstick"].blocks == 16
+    assert summary.rows[0].comparisons["yardstick"].blocks == 24
     assert summary.meta["hardware"]["peaks"]["int8_gops"]["scalar"] > 1
     only = f"--only={summary.rows[1].name}"
     assert sweep.main(toy, ["--quick", only, "--out=one/toy.csv"]) == 0

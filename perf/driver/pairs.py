@@ -18,25 +18,20 @@ from perf.gate.stats import Estimate, SampleError, estimate
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure. Each pair gets min_epochs epochs of at least min_blocks blocks
-    A B B A (two pairs each); more of both until the standard error of the log-ratio and the
-    A/A spread are below `precision`, or the limits or the budget are reached."""
+    """How long to measure. Each pair gets at least min_epochs epochs of `blocks` blocks A B B A
+    (two pairs each); more epochs until the A/A spread is below `precision`, or their limit or
+    the budget is reached."""
 
     slice_s: float = 0.004
-    min_blocks: int = 8
-    max_blocks: int = 24
-    min_epochs: int = 6
-    max_epochs: int = 24
+    blocks: int = 16
+    min_epochs: int = 8
+    max_epochs: int = 30
     precision: float = 0.004
     budget_s: float = 240.0
 
 
-# Many short epochs: what the neighbours do changes from second to second, and the mean over
-# epochs is as good as they are many.
 FULL = Plan()
-QUICK = Plan(
-    min_blocks=6, max_blocks=16, min_epochs=5, max_epochs=12, precision=0.005, budget_s=25.0
-)
+QUICK = Plan(max_epochs=16, precision=0.005, budget_s=25.0)
 
 
 @dataclass(frozen=True)
@@ -147,8 +142,7 @@ def known(result: Result, plan: Plan) -> bool:
     """Whether the epochs so far are enough."""
     if len(result.epochs) < plan.min_epochs:
         return False
-    now = result.estimate()
-    return max(now.stderr, now.aa_spread) <= plan.precision
+    return result.estimate().aa_spread <= plan.precision
 
 
 def _measure_epoch(
@@ -162,24 +156,13 @@ def _measure_epoch(
             watch.sample()
             for task in (pair.ours, pair.reference):
                 epoch.warm(task, cores, plan)
-            blocks: list[list[float]] = []
-            while len(blocks) < plan.max_blocks:
+            blocks = []
+            for _ in range(plan.blocks):
                 a1, result.counts = epoch.seconds(pair.ours, cores, plan)
                 b1, result.reference_counts = epoch.seconds(pair.reference, cores, plan)
                 b2, _ = epoch.seconds(pair.reference, cores, plan)
                 a2, _ = epoch.seconds(pair.ours, cores, plan)
                 blocks.append([a1, b1, b2, a2])
-                if len(blocks) >= plan.min_blocks and len(blocks) % 4 == 0:
-                    try:
-                        now = estimate([np.asarray(blocks)])
-                    except SampleError as e:
-                        raise MeasureError(f"{pair.name}: {e}") from e
-                    # The epochs together are to reach the precision.
-                    if (
-                        max(now.stderr, now.aa_spread)
-                        <= plan.precision * plan.min_epochs**0.5 * 0.8
-                    ):
-                        break
             result.epochs.append(np.asarray(blocks))
     finally:
         epoch.close()

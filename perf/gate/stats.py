@@ -2,7 +2,11 @@
 
 A block is four slices in the order ours, reference, reference, ours, so that what drifts
 steadily meets both alike. Blocks lie in epochs: in each the processes are new, because where a
-process's pages happen to lie makes it faster or slower for all its life."""
+process's pages happen to lie makes it faster or slower for all its life.
+
+What shares the machine only ever adds time, so of an epoch's slices the fast ones tell the speed: each
+side's is the tenth percentile. On a machine with four times as many runnable processes as cores this
+varied from epoch to epoch a fifth to a half as much as the median of the blocks' ratios."""
 
 from __future__ import annotations
 
@@ -14,8 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z95 = 1.959964
-# Of a normal distribution's standard deviation, per median absolute deviation.
+QUANTILE = 0.1
+# Of a normal distribution: standard deviation per median absolute deviation, and the standard
+# error of a median per that of a mean.
 _MAD = 1.4826
+_MEDIAN = 1.2533
 
 
 class SampleError(ValueError):
@@ -56,35 +63,45 @@ def check(blocks: NDArray[np.float64]) -> None:
 def estimate(epochs: list[NDArray[np.float64]]) -> Estimate:
     """The estimate from epochs of blocks, each [n][4] seconds per unit of work.
 
-    The ratio is the mean over epochs of the median over blocks. Its standard error is made of
-    the blocks' (by bootstrap) and of what epochs differ beyond that; the A/A spread likewise,
-    with ours against ours for the blocks."""
+    The ratio is the median over the epochs of their log-ratios; its standard error comes from a
+    bootstrap over the epochs, its interval uses Student's t. The A/A spread is the standard
+    error of the same figure made of ours alone (a block's first slice against its last), or that
+    of the ratio if it is larger: an epoch's luck with pages shows only there."""
     for blocks in epochs:
         check(blocks)
     if not epochs:
         raise SampleError("no epoch was measured")
-    logs = [np.log(blocks) for blocks in epochs]
-    ratios = [(b[:, 1] + b[:, 2] - b[:, 0] - b[:, 3]) / 2 for b in logs]
-    # Two slices instead of four: sqrt(2) the noise. Epochs change both sides' pages, so what
-    # differs between them belongs to the spread too.
-    nulls = [(b[:, 0] - b[:, 3]) / np.sqrt(2) for b in logs]
-    center = float(np.mean([np.median(r) for r in ratios]))
-    within = _within(ratios)
-    between = _between(ratios, within)
-    of_blocks = float(np.sqrt(np.mean(within**2) / len(epochs)))
-    of_epochs = between / np.sqrt(len(epochs))
-    of_nulls = float(np.sqrt(np.mean(_within(nulls) ** 2) / len(epochs)))
-    # Blocks are many, epochs few.
-    half = float(np.hypot(Z95 * of_blocks, _student(max(len(epochs) - 1, 1)) * of_epochs))
+    ratios = np.asarray([_low(b[:, 1:3]) - _low(b[:, [0, 3]]) for b in epochs])
+    # Half the slices a side: sqrt(2) the noise.
+    nulls = np.asarray([_low(b[:, 3:]) - _low(b[:, :1]) for b in epochs]) / math.sqrt(2)
+    center, stderr = float(np.median(ratios)), median_error(ratios)
+    half = student(len(epochs) - 1) * stderr
     return Estimate(
         log_ratio=center,
         low=center - half,
         high=center + half,
-        stderr=float(np.hypot(of_blocks, of_epochs)),
-        aa_spread=float(np.hypot(of_nulls, of_epochs)),
+        stderr=stderr,
+        aa_spread=max(stderr, median_error(nulls)),
         blocks=sum(map(len, epochs)),
         epochs=len(epochs),
     )
+
+
+def _low(slices: NDArray[np.float64]) -> float:
+    return math.log(float(np.quantile(slices, QUANTILE)))
+
+
+def median_error(sample: NDArray[np.float64]) -> float:
+    """The bootstrap standard error of a sample's median; infinite for a single value."""
+    n = len(sample)
+    if n == 1:
+        return math.inf
+    weights, ordered = _resampled(n), np.sort(sample)
+    ordered = ordered - ordered[n // 2]  # keeps the difference of squares exact
+    variance = float(weights @ ordered**2 - (weights @ ordered) ** 2)
+    # Never below half of what the spread itself implies: a few equal values prove no precision.
+    mad = _MAD * float(np.median(np.abs(sample - np.median(sample))))
+    return max(math.sqrt(max(variance, 0.0)), 0.5 * _MEDIAN * mad / math.sqrt(n))
 
 
 @functools.cache
@@ -101,34 +118,10 @@ def _resampled(n: int) -> NDArray[np.float64]:
     return np.diff(at_most)
 
 
-def _within(samples: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The bootstrap standard error of each epoch's median."""
-    errors = []
-    for sample in samples:
-        n = len(sample)
-        if n == 1:
-            errors.append(np.inf)
-            continue
-        weights, ordered = _resampled(n), np.sort(sample)
-        variance = float(weights @ ordered**2 - (weights @ ordered) ** 2)
-        # Never below half of what the spread itself implies: a few equal values prove no precision.
-        mad = _MAD * float(np.median(np.abs(sample - np.median(sample))))
-        errors.append(max(math.sqrt(max(variance, 0.0)), 0.5 * 1.2533 * mad / math.sqrt(n)))
-    return np.asarray(errors)
+# 97.5 %, by degrees of freedom.
+_T = (math.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
-def _between(samples: list[NDArray[np.float64]], within: NDArray[np.float64]) -> float:
-    """The standard deviation of epochs beyond what their blocks' noise explains."""
-    if len(samples) < 2:
-        return 0.0
-    medians = np.asarray([np.median(s) for s in samples])
-    excess = float(medians.var(ddof=1) - np.mean(within**2))
-    return float(np.sqrt(max(0.0, excess)))
-
-
-# Student's t, 97.5 %, by degrees of freedom.
-_T = (np.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-
-
-def _student(freedom: int) -> float:
+def student(freedom: int) -> float:
+    """Half-width of a 95 % interval in standard errors."""
     return _T[freedom] if freedom < len(_T) else Z95 + 2.6 / freedom

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from perf.gate.stats import SampleError, _within, check, estimate
+from perf.gate.stats import SampleError, check, estimate, median_error
 
 
 def epochs(
@@ -12,8 +12,8 @@ def epochs(
     ratio: float = 1.0,
     noise: float = 0.02,
     between: float = 0.0,
-    count: int = 3,
-    blocks: int = 40,
+    count: int = 8,
+    blocks: int = 16,
 ) -> list[NDArray[np.float64]]:
     made = []
     for _ in range(count):
@@ -37,16 +37,16 @@ def test_drift_cancels_within_a_block() -> None:
     # The machine slows by half over the run; ours and the reference are equal.
     steps = np.linspace(1.0, 1.5, 400).reshape(100, 4)
     e = estimate([steps, steps])
-    assert abs(e.log_ratio) < 1e-4
+    assert abs(e.log_ratio) < 2e-3
 
 
-def test_bursts_of_load_do_not_move_the_median() -> None:
+def test_load_on_most_slices_does_not_move_it() -> None:
     random = np.random.default_rng(2)
-    made = epochs(random, blocks=50)
+    made = epochs(random)
     for block in made:
-        hit = random.random(block.shape) < 0.15
-        block[hit] *= 2.5
-    assert abs(estimate(made).log_ratio) < 0.02
+        hit = random.random(block.shape) < 0.6
+        block[hit] *= 1 + random.exponential(0.5, hit.sum())
+    assert abs(estimate(made).log_ratio) < 0.03
 
 
 def test_the_spread_is_the_noise_of_ours_against_ours() -> None:
@@ -54,9 +54,13 @@ def test_the_spread_is_the_noise_of_ours_against_ours() -> None:
     quiet = [estimate(epochs(random, noise=0.005)).aa_spread for _ in range(20)]
     loud = [estimate(epochs(random, noise=0.05)).aa_spread for _ in range(20)]
     assert 7 < np.mean(loud) / np.mean(quiet) < 13
-    # As the estimate's own error: both sides of a pair are equally noisy here.
-    errors = [estimate(epochs(random, noise=0.05)).stderr for _ in range(20)]
-    assert np.mean(loud) == pytest.approx(np.mean(errors), rel=0.15)
+
+
+def test_an_epochs_luck_is_part_of_the_spread() -> None:
+    random = np.random.default_rng(4)
+    even = np.mean([estimate(epochs(random)).aa_spread for _ in range(20)])
+    lucky = np.mean([estimate(epochs(random, between=0.05)).aa_spread for _ in range(20)])
+    assert lucky > 3 * even
 
 
 @pytest.mark.parametrize(
@@ -83,4 +87,4 @@ def test_the_exact_bootstrap_is_the_drawn_one(n: int) -> None:
     sample = random.normal(0, 1, n)
     drawn = np.median(sample[random.integers(0, n, (40000, n))], axis=1).std()
     # Of an even number it is a little too large, never too small.
-    assert 0.97 < _within([sample])[0] / drawn < (1.03 if n % 2 else 1.15)
+    assert 0.97 < median_error(sample) / drawn < (1.03 if n % 2 else 1.15)

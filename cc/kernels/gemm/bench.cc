@@ -65,7 +65,7 @@ void Prepare() {
   int8->ArgsProduct({{1, 4}, {49152}, {576}, {2}});
   auto* f32 = benchmark::RegisterBenchmark("F32", F32);
   f32->ArgNames({"rows", "n", "k"});
-  f32->ArgsProduct({kRows, {576, 1536}, {576}});
+  f32->ArgsProduct({kRows, {192, 576, 1536}, {576}});
   f32->ArgsProduct({kRows, {576}, {1536}});
   auto* lora = benchmark::RegisterBenchmark("Lora", Lora);
   lora->ArgNames({"rows", "n", "k", "rank", "adapters"});
