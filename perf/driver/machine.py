@@ -18,7 +18,7 @@ from perf.driver.tasks import BenchProgram, MeasureError, Session
 # Not resolved: among run files a source is a link, and binaries lie beside the link.
 PEAKS_BENCH = Path(__file__).parent.parent / "peaks/bench"
 
-READ_BYTES = (1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 25, 1 << 28)
+READ_BYTES = (1 << 14, 1 << 18, 3 << 17, 1 << 20, 1 << 22, 1 << 25, 1 << 28)
 _PASSES = 12
 _SLICE_S = 0.02
 

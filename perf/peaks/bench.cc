@@ -83,7 +83,8 @@ void Cycles(benchmark::State& state) {
 }
 
 // As large as the weights that gates read, a share of each cache, and far beyond all caches.
-constexpr int64_t kBytes[] = {1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 25, 1 << 28};
+constexpr int64_t kBytes[] = {1 << 14, 1 << 18, 3 << 17, 1 << 20,
+                              1 << 22, 1 << 25, 1 << 28};
 
 void Prepare() {
   benchmark::RegisterBenchmark("Int8Mac", Int8Mac);
