@@ -20,10 +20,11 @@ ModelConfig OddConfig() {
   return config;
 }
 
-std::string TinyModel(const ModelConfig& config, bool int8) {
+std::string TinyModel(const ModelConfig& config, bool int8, bool int4) {
   InfqOptions options;
   options.config = config;
   options.int8 = int8;
+  options.int4 = int4;
   return WriteTestFile(BuildInfq(options));
 }
 

@@ -15,7 +15,7 @@ namespace infeng {
 ModelConfig OddConfig();
 
 // Path of a tiny model's file; the same arguments give the same file.
-std::string TinyModel(const ModelConfig& config, bool int8);
+std::string TinyModel(const ModelConfig& config, bool int8, bool int4 = false);
 
 // An engine on it; fails the test if it does not open.
 std::unique_ptr<Engine> OpenTiny(const std::string& path, EngineOptions options);

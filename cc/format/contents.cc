@@ -34,6 +34,19 @@ struct Bfloat16Scale {
   static constexpr const char* kExpected = "finite scales that are not negative";
 };
 
+struct Half {
+  using Bits = uint16_t;
+  static bool Bad(Bits bits) { return (bits & 0x7c00u) == 0x7c00u; }
+  static std::string Text(Bits bits) { return "binary16 0x" + HexSum(bits).substr(12); }
+  static constexpr const char* kExpected = "finite values";
+};
+
+// Not an error, but found in the same way.
+struct NarrowInt8 {
+  using Bits = uint8_t;
+  static bool Bad(Bits bits) { return static_cast<Bits>(bits + 64) > 127; }
+};
+
 template <class T>
 bool AnyBad(std::string_view bytes) {
   using Bits = typename T::Bits;
@@ -50,11 +63,14 @@ Status CompareSum(uint64_t sum, const Extent& extent) {
                   ": the file is damaged");
 }
 
-template <class T>
-Status CheckValues(std::string_view bytes, const Extent& extent) {
+// also: called with each block.
+template <class T, class Also>
+Status CheckValues(std::string_view bytes, const Extent& extent, const Also& also) {
   bool bad = false;
-  const uint64_t sum =
-      Xxh3InBlocks(bytes, [&bad](std::string_view block) { bad = AnyBad<T>(block) || bad; });
+  const uint64_t sum = Xxh3InBlocks(bytes, [&](std::string_view block) {
+    bad = AnyBad<T>(block) || bad;
+    also(block);
+  });
   INFENG_RETURN_IF_ERROR(CompareSum(sum, extent));
   if (!bad) return {};
   const auto* values = reinterpret_cast<const typename T::Bits*>(bytes.data());
@@ -62,6 +78,11 @@ Status CheckValues(std::string_view bytes, const Extent& extent) {
   while (!T::Bad(values[first])) ++first;
   return DataLoss(extent.what + ": expected " + T::kExpected + ", found " + T::Text(values[first]) +
                   " at index " + std::to_string(first) + " in store");
+}
+
+template <class T>
+Status CheckValues(std::string_view bytes, const Extent& extent) {
+  return CheckValues<T>(bytes, extent, [](std::string_view) {});
 }
 
 }  // namespace
@@ -74,12 +95,19 @@ Status CheckFloats(std::string_view bytes, const Extent& extent) {
   return CheckValues<Float32>(bytes, extent);
 }
 
-Status CheckInt8(std::string_view bytes, const Extent& extent) {
-  return CheckValues<Int8>(bytes, extent);
+Status CheckInt8(std::string_view bytes, const Extent& extent, bool* narrow) {
+  *narrow = true;
+  return CheckValues<Int8>(bytes, extent, [narrow](std::string_view block) {
+    *narrow = *narrow && !AnyBad<NarrowInt8>(block);
+  });
 }
 
 Status CheckScales(std::string_view bytes, const Extent& extent) {
   return CheckValues<Bfloat16Scale>(bytes, extent);
+}
+
+Status CheckHalves(std::string_view bytes, const Extent& extent) {
+  return CheckValues<Half>(bytes, extent);
 }
 
 }  // namespace infeng

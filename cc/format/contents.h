@@ -13,8 +13,10 @@ namespace infeng {
 
 Status CheckSum(std::string_view bytes, const Extent& extent);
 Status CheckFloats(std::string_view bytes, const Extent& extent);  // float32: finite
-Status CheckInt8(std::string_view bytes, const Extent& extent);    // int8: not -128
+// int8: not -128. *narrow: whether all are within -64 to 63.
+Status CheckInt8(std::string_view bytes, const Extent& extent, bool* narrow);
 Status CheckScales(std::string_view bytes, const Extent& extent);  // bfloat16: finite, sign clear
+Status CheckHalves(std::string_view bytes, const Extent& extent);  // binary16: finite
 
 }  // namespace infeng
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 namespace infeng {
@@ -20,6 +21,14 @@ size_t Grain(size_t panels, int threads) {
   return std::clamp<size_t>(panels / (4 * static_cast<size_t>(threads)), 1, 64);
 }
 
+float HalfToFloat(uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const auto mantissa = static_cast<float>(half & 1023);
+  const float magnitude = exponent == 0 ? std::ldexp(mantissa, -24)
+                                        : std::ldexp(mantissa + 1024.0F, exponent - 25);
+  return half >> 15 != 0 ? -magnitude : magnitude;
+}
+
 }  // namespace
 
 QuantizedRows LinearRunner::Quantize(const float* x, size_t x_stride, size_t rows,
@@ -28,6 +37,7 @@ QuantizedRows LinearRunner::Quantize(const float* x, size_t x_stride, size_t row
   args.x = x;
   args.x_stride = x_stride;
   args.k = weight.k;
+  args.out.rows = rows;
   args.out.digits = digits;
   args.out.kp = weight.kp;
   args.out.group = weight.group;
@@ -35,7 +45,8 @@ QuantizedRows LinearRunner::Quantize(const float* x, size_t x_stride, size_t row
   args.out.q = Reserve(&q_, rows * digits * weight.kp);
   args.out.scale = Reserve(&scale_, rows * digits * groups);
   args.out.offset = Reserve(&offset_, rows * digits * groups);
-  pool_->ParallelFor(rows, 8, [this, args](size_t begin, size_t end) {
+  args.out.sum = Reserve(&sum_, rows * digits * groups);
+  pool_->ParallelFor(rows, 2 * kRowTile, [this, args](size_t begin, size_t end) {
     QuantizeArgs part = args;
     part.row_begin = begin;
     part.row_end = end;
@@ -51,13 +62,16 @@ void LinearRunner::Run(const float* x, size_t x_stride, size_t rows,
   size_t panels = 0;
   for (const LinearJob& job : jobs) {
     panels += RoundUp(job.weight->n, kPanel) / kPanel;
-    if (job.weight->dtype != DType::kI8) continue;
+    if (job.weight->dtype == DType::kF32) continue;
     quantised = job.weight;
     digits = std::max<size_t>(digits, job.weight->activation_digits);
   }
   QuantizedRows q = {};
   if (quantised != nullptr) q = Quantize(x, x_stride, rows, *quantised, digits);
 
+  const auto digits_of = [](const TensorView& w) {
+    return static_cast<size_t>(w.activation_digits);
+  };
   pool_->ParallelFor(panels, Grain(panels, pool_->threads()), [&](size_t begin, size_t end) {
     size_t first = 0;  // the job's first panel among all
     for (const LinearJob& job : jobs) {
@@ -66,8 +80,11 @@ void LinearRunner::Run(const float* x, size_t x_stride, size_t rows,
       const size_t from = std::max(begin, first);
       const size_t to = std::min(end, last);
       if (from < to && w.dtype == DType::kI8) {
-        kernels_.int8_linear({w.i8, w.scale, static_cast<size_t>(w.activation_digits), q, rows, w.n,
-                              from - first, to - first, job.y, job.y_stride, job.accumulate});
+        kernels_.int8_linear({w.i8, w.scale, w.narrow, digits_of(w), q, w.n, from - first,
+                              to - first, job.y, job.y_stride, job.accumulate});
+      } else if (from < to && w.dtype == DType::kU4) {
+        kernels_.int4_linear({w.u4, w.scale, digits_of(w), q, w.n, from - first, to - first, job.y,
+                              job.y_stride, job.accumulate});
       } else if (from < to) {
         kernels_.f32_linear({w.f32, w.kp, x, x_stride, rows, (from - first) * kPanel,
                              std::min(w.n, (to - first) * kPanel), job.y, job.y_stride,
@@ -84,6 +101,17 @@ void DequantizeRow(const TensorView& weight, size_t row, float* out) {
     return;
   }
   const size_t groups = weight.kp / weight.group;
+  if (weight.dtype == DType::kU4) {
+    const uint8_t* q = weight.u4 + row / kPanel * kPanel * weight.kp / 2 + row % kPanel * 4;
+    const uint16_t* scale = weight.scale + row / kPanel * groups * 2 * kPanel + row % kPanel;
+    for (size_t k = 0; k < weight.k; ++k) {
+      const int byte = q[k / 8 * 64 + k % 4];
+      const uint16_t* group = scale + k / weight.group * 2 * kPanel;
+      out[k] = std::fma(HalfToFloat(group[0]), static_cast<float>(k % 8 < 4 ? byte & 15 : byte >> 4),
+                        HalfToFloat(group[kPanel]));
+    }
+    return;
+  }
   const int8_t* q = weight.i8 + row / kPanel * kPanel * weight.kp + row % kPanel * 4;
   const uint16_t* scale = weight.scale + row / kPanel * groups * kPanel + row % kPanel;
   for (size_t k = 0; k < weight.k; ++k) {

@@ -19,7 +19,7 @@ inline size_t RoundUp(size_t n, size_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
-// One use of a weight matrix: y[row][n] (+)= W x, f32 or int8 as the tensor is.
+// One use of a weight matrix: y[row][n] (+)= W x, f32, int8 or int4 as the tensor is.
 struct LinearJob {
   const TensorView* weight;
   float* y;  // [rows][y_stride]
@@ -33,7 +33,7 @@ class LinearRunner {
   LinearRunner(Tier tier, ThreadPool* pool) : kernels_(GemmKernels(tier)), pool_(pool) {}
 
   // Runs jobs that share their input x [rows][x_stride] (zero from k to k rounded up to 16), whose
-  // int8 weights have one group size. The input is quantised once, with as many digits as any job
+  // quantised weights have one group size. The input is quantised once, with as many digits as any job
   // asks for; the first digit is the same however many follow.
   void Run(const float* x, size_t x_stride, size_t rows, std::initializer_list<LinearJob> jobs);
 
@@ -46,6 +46,7 @@ class LinearRunner {
   AlignedBuffer<int8_t> q_;
   AlignedBuffer<float> scale_;
   AlignedBuffer<int32_t> offset_;
+  AlignedBuffer<float> sum_;
 };
 
 // out[i] = weight(row, i) for i < k.

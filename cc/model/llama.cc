@@ -221,7 +221,7 @@ Status LlamaModel::BindTensors(const ModelFile& file) {
                                const std::string& where) {
     const TensorView* first = nullptr;
     for (const TensorView* view : views) {
-      if (view == nullptr || view->dtype != DType::kI8) continue;
+      if (view == nullptr || view->dtype == DType::kF32) continue;
       if (first == nullptr) first = view;
       if (view->group != first->group && status.ok()) {
         status = InvalidArgument(file.path() + ": " + where + " have groups of " +

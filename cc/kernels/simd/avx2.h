@@ -124,6 +124,11 @@ inline __m256 MulPow2x8(__m256 p, __m256 t) {
 
 inline V MulPow2(V p, V t) { return {MulPow2x8(p.lo, t.lo), MulPow2x8(p.hi, t.hi)}; }
 
+inline V Round(V a) {
+  const V magic = Set1(12582912.0f);
+  return Sub(Add(a, magic), magic);
+}
+
 inline void StoreI8(int8_t* p, V a) {
   const __m256i lo = _mm256_cvtps_epi32(a.lo);
   const __m256i hi = _mm256_cvtps_epi32(a.hi);

@@ -84,6 +84,11 @@ inline V MulPow2(V p, V t) {
   return {_mm512_mul_ps(_mm512_mul_ps(p.v, _mm512_castsi512_ps(a)), _mm512_castsi512_ps(b))};
 }
 
+inline V Round(V a) {
+  const V magic = Set1(12582912.0f);
+  return Sub(Add(a, magic), magic);
+}
+
 inline void StoreI8(int8_t* p, V a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a.v)));
 }

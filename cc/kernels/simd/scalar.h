@@ -153,6 +153,12 @@ inline V MulPow2(V p, V t) {
   return p;
 }
 
+// To an integer, nearest even, |a| < 2^22; a result of zero is +0.
+inline V Round(V a) {
+  for (int i = 0; i < 16; ++i) a.lane[i] = a.lane[i] + 12582912.0f - 12582912.0f;
+  return a;
+}
+
 // Rounded to nearest even, |a| <= 127.5, as 16 bytes.
 inline void StoreI8(int8_t* p, V a) {
   for (int i = 0; i < 16; ++i) {
