@@ -26,6 +26,10 @@ struct Request {
 
 enum class Weights { kF32, kInt8, kInt4 };
 
+const char* WeightsName(Weights weights) {
+  return weights == Weights::kF32 ? "f32" : weights == Weights::kInt8 ? "int8" : "int4";
+}
+
 // (tier, weights, odd sizes)
 using Params = std::tuple<Tier, Weights, bool>;
 
@@ -134,9 +138,8 @@ INSTANTIATE_TEST_SUITE_P(All, Equality,
                                                               Weights::kInt4),
                                             ::testing::Bool()),
                          [](const auto& info) {
-                           constexpr const char* kNames[] = {"_f32", "_int8", "_int4"};
-                           return std::string(TierName(std::get<0>(info.param))) +
-                                  kNames[static_cast<int>(std::get<1>(info.param))] +
+                           return std::string(TierName(std::get<0>(info.param))) + "_" +
+                                  WeightsName(std::get<1>(info.param)) +
                                   (std::get<2>(info.param) ? "_odd" : "");
                          });
 
