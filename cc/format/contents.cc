@@ -41,12 +41,6 @@ struct Half {
   static constexpr const char* kExpected = "finite values";
 };
 
-// Not an error, but found in the same way.
-struct NarrowInt8 {
-  using Bits = uint8_t;
-  static bool Bad(Bits bits) { return static_cast<Bits>(bits + 64) > 127; }
-};
-
 template <class T>
 bool AnyBad(std::string_view bytes) {
   using Bits = typename T::Bits;
@@ -63,14 +57,11 @@ Status CompareSum(uint64_t sum, const Extent& extent) {
                   ": the file is damaged");
 }
 
-// also: called with each block.
-template <class T, class Also>
-Status CheckValues(std::string_view bytes, const Extent& extent, const Also& also) {
+template <class T>
+Status CheckValues(std::string_view bytes, const Extent& extent) {
   bool bad = false;
-  const uint64_t sum = Xxh3InBlocks(bytes, [&](std::string_view block) {
-    bad = AnyBad<T>(block) || bad;
-    also(block);
-  });
+  const uint64_t sum =
+      Xxh3InBlocks(bytes, [&bad](std::string_view block) { bad = AnyBad<T>(block) || bad; });
   INFENG_RETURN_IF_ERROR(CompareSum(sum, extent));
   if (!bad) return {};
   const auto* values = reinterpret_cast<const typename T::Bits*>(bytes.data());
@@ -78,11 +69,6 @@ Status CheckValues(std::string_view bytes, const Extent& extent, const Also& als
   while (!T::Bad(values[first])) ++first;
   return DataLoss(extent.what + ": expected " + T::kExpected + ", found " + T::Text(values[first]) +
                   " at index " + std::to_string(first) + " in store");
-}
-
-template <class T>
-Status CheckValues(std::string_view bytes, const Extent& extent) {
-  return CheckValues<T>(bytes, extent, [](std::string_view) {});
 }
 
 }  // namespace
@@ -95,11 +81,8 @@ Status CheckFloats(std::string_view bytes, const Extent& extent) {
   return CheckValues<Float32>(bytes, extent);
 }
 
-Status CheckInt8(std::string_view bytes, const Extent& extent, bool* narrow) {
-  *narrow = true;
-  return CheckValues<Int8>(bytes, extent, [narrow](std::string_view block) {
-    *narrow = *narrow && !AnyBad<NarrowInt8>(block);
-  });
+Status CheckInt8(std::string_view bytes, const Extent& extent) {
+  return CheckValues<Int8>(bytes, extent);
 }
 
 Status CheckScales(std::string_view bytes, const Extent& extent) {

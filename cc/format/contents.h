@@ -13,8 +13,7 @@ namespace infeng {
 
 Status CheckSum(std::string_view bytes, const Extent& extent);
 Status CheckFloats(std::string_view bytes, const Extent& extent);  // float32: finite
-// int8: not -128. *narrow: whether all are within -64 to 63.
-Status CheckInt8(std::string_view bytes, const Extent& extent, bool* narrow);
+Status CheckInt8(std::string_view bytes, const Extent& extent);    // int8: not -128
 Status CheckScales(std::string_view bytes, const Extent& extent);  // bfloat16: finite, sign clear
 Status CheckHalves(std::string_view bytes, const Extent& extent);  // binary16: finite
 

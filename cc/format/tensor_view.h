@@ -22,7 +22,6 @@ struct TensorView {
   const float* f32 = nullptr;  // dtype kF32: rows, [np][kp]
 
   const int8_t* i8 = nullptr;  // dtype kI8: panel16x4, [np/16][kp/4][16][4], -127 to 127
-  bool narrow = false;         // kI8: all of it within -64 to 63
 
   const uint8_t* u4 = nullptr;  // dtype kU4: panel16x8, [np/16][kp/8][16][4] bytes of two
 

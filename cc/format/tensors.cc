@@ -110,7 +110,7 @@ Status BindTensor(std::string_view file, const TensorEntry& entry, TensorView* v
     view->u4 = reinterpret_cast<const uint8_t*>(data.data());
     return CheckHalves(scale, entry.scale);
   }
-  INFENG_RETURN_IF_ERROR(CheckInt8(data, entry.data, &view->narrow));
+  INFENG_RETURN_IF_ERROR(CheckInt8(data, entry.data));
   view->i8 = reinterpret_cast<const int8_t*>(data.data());
   return CheckScales(scale, entry.scale);
 }

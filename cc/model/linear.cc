@@ -80,8 +80,8 @@ void LinearRunner::Run(const float* x, size_t x_stride, size_t rows,
       const size_t from = std::max(begin, first);
       const size_t to = std::min(end, last);
       if (from < to && w.dtype == DType::kI8) {
-        kernels_.int8_linear({w.i8, w.scale, w.narrow, digits_of(w), q, w.n, from - first,
-                              to - first, job.y, job.y_stride, job.accumulate});
+        kernels_.int8_linear({w.i8, w.scale, digits_of(w), q, w.n, from - first, to - first, job.y,
+                              job.y_stride, job.accumulate});
       } else if (from < to && w.dtype == DType::kU4) {
         kernels_.int4_linear({w.u4, w.scale, digits_of(w), q, w.n, from - first, to - first, job.y,
                               job.y_stride, job.accumulate});

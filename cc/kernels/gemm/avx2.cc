@@ -24,12 +24,9 @@ inline __m256 LoadBfloat16(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
 }
 
-// vpmaddubsw multiplies unsigned by signed bytes and adds pairs in int16, saturating. Two ways
-// round that:
-// - narrow weights get 64 added, so that a pair is at most 2 * 127 * 127 = 32258; the sum starts
-//   from -64 * sum(q);
-// - any weights: |w| times q with w's sign, one instruction more for every row.
-template <int Digits, bool Narrow>
+// vpmaddubsw multiplies unsigned by signed bytes and adds pairs in int16: |w| times q with w's
+// sign. With both within 127, a pair is at most 32258, so it cannot saturate.
+template <int Digits>
 struct Int8Tile {
   static constexpr int kRows = Digits == 1 ? 4 : 2;
 
@@ -44,7 +41,6 @@ struct Int8Tile {
     const size_t t = Rows == kRowTile ? kRowTile : place.tile_rows;
     const int8_t* q = place.q + g * x.group * t;
     const __m256i ones = _mm256_set1_epi16(1);
-    const __m256i bias = _mm256_set1_epi8(64);
     __m256 acc[Rows][2];
     for (int i = 0; i < Rows; ++i) {
       for (int h = 0; h < 2; ++h) acc[i][h] = _mm256_load_ps(sums + i * 16 + h * 8);
@@ -53,23 +49,20 @@ struct Int8Tile {
       __m256i sum[Rows][Digits][2];
       for (int i = 0; i < Rows; ++i) {
         for (int d = 0; d < Digits; ++d) {
-          const int32_t start = x.offset[place.at + (d * groups + g) * t + i];
-          for (int h = 0; h < 2; ++h) {
-            sum[i][d][h] = Narrow ? _mm256_set1_epi32(start) : _mm256_setzero_si256();
-          }
+          for (int h = 0; h < 2; ++h) sum[i][d][h] = _mm256_setzero_si256();
         }
       }
 #pragma clang loop unroll_count(2)
       for (size_t k = 0; k < x.group; k += 4, w += 64, q += 4 * t) {
         const __m256i w0 = LoadInts(w);
         const __m256i w1 = LoadInts(w + 32);
-        const __m256i u0 = Narrow ? _mm256_add_epi8(w0, bias) : _mm256_abs_epi8(w0);
-        const __m256i u1 = Narrow ? _mm256_add_epi8(w1, bias) : _mm256_abs_epi8(w1);
+        const __m256i u0 = _mm256_abs_epi8(w0);
+        const __m256i u1 = _mm256_abs_epi8(w1);
         for (int i = 0; i < Rows; ++i) {
           for (int d = 0; d < Digits; ++d) {
             const __m256i four = Broadcast4(q + d * x.kp * t + i * 4);
-            const __m256i q0 = Narrow ? four : _mm256_sign_epi8(four, w0);
-            const __m256i q1 = Narrow ? four : _mm256_sign_epi8(four, w1);
+            const __m256i q0 = _mm256_sign_epi8(four, w0);
+            const __m256i q1 = _mm256_sign_epi8(four, w1);
             const __m256i p0 = _mm256_madd_epi16(_mm256_maddubs_epi16(u0, q0), ones);
             const __m256i p1 = _mm256_madd_epi16(_mm256_maddubs_epi16(u1, q1), ones);
             sum[i][d][0] = _mm256_add_epi32(sum[i][d][0], p0);
@@ -167,11 +160,7 @@ struct Int4Tile {
 };
 
 void Int8Linear(const Int8LinearArgs& a) {
-  if (a.digits == 1) {
-    a.narrow ? LinearPanels<Int8Tile<1, true>>(a) : LinearPanels<Int8Tile<1, false>>(a);
-  } else {
-    a.narrow ? LinearPanels<Int8Tile<2, true>>(a) : LinearPanels<Int8Tile<2, false>>(a);
-  }
+  a.digits == 1 ? LinearPanels<Int8Tile<1>>(a) : LinearPanels<Int8Tile<2>>(a);
 }
 
 void Int4Linear(const Int4LinearArgs& a) {

@@ -51,7 +51,7 @@ struct Int8Tile {
       __m512i sum[Rows][Digits];
       for (int i = 0; i < Rows; ++i) {
         for (int d = 0; d < Digits; ++d) {
-          sum[i][d] = _mm512_set1_epi32(2 * x.offset[rows.at(i, d * groups + g)]);
+          sum[i][d] = _mm512_set1_epi32(x.offset[rows.at(i, d * groups + g)]);
         }
       }
       for (size_t k = g * x.group; k < (g + 1) * x.group; k += 4) {

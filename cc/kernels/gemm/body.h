@@ -77,7 +77,7 @@ inline void QuantizeGroup(const QuantizeArgs& a, size_t row, size_t g) {
   }
   const auto store = [&](float digit_scale, float digit_sum) {
     out.scale[index] = digit_scale;
-    out.offset[index] = -64 * static_cast<int32_t>(digit_sum);
+    out.offset[index] = -128 * static_cast<int32_t>(digit_sum);
     out.sum[index] = digit_scale * digit_sum;
     index += groups * place.tile_rows;
   };

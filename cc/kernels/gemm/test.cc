@@ -111,9 +111,9 @@ struct Int8Weight {
   }
 };
 
-Int8Weight RandomWeight(size_t n, size_t k, size_t group, uint32_t seed, bool narrow = false) {
+Int8Weight RandomWeight(size_t n, size_t k, size_t group, uint32_t seed) {
   std::mt19937 random(seed);
-  std::uniform_int_distribution<int> byte(narrow ? -64 : -127, narrow ? 63 : 127);
+  std::uniform_int_distribution<int> byte(-127, 127);
   std::uniform_real_distribution<float> uniform(0.001f, 0.1f);
   Int8Weight weight(n, k, group);
   for (size_t row = 0; row < n; ++row) {
@@ -127,12 +127,12 @@ Int8Weight RandomWeight(size_t n, size_t k, size_t group, uint32_t seed, bool na
 }
 
 Rows Int8Linear(const GemmTier& kernels, const Quantized& x, const Int8Weight& w, size_t digits,
-                bool accumulate, bool narrow = false) {
+                bool accumulate) {
   Rows y(x.view.rows, w.n);
   std::fill_n(y.data.data(), y.data.size(), 0.75f);
   // In two ranges of panels, as threads would.
   for (const auto& [begin, end] : {std::pair{size_t{0}, w.panels / 2}, {w.panels / 2, w.panels}}) {
-    kernels.int8_linear({w.w.data(), w.scale.data(), narrow, digits, x.view, w.n, begin, end,
+    kernels.int8_linear({w.w.data(), w.scale.data(), digits, x.view, w.n, begin, end,
                          y.data.data(), y.stride, accumulate});
   }
   return y;
@@ -220,8 +220,8 @@ TEST_P(Gemm, QuantizeIsWhatItSays) {
         sums[0] += q;
         sums[1] += q2;
       }
-      EXPECT_EQ(out.offset[first], -64 * sums[0]);
-      EXPECT_EQ(out.offset[second], -64 * sums[1]);
+      EXPECT_EQ(out.offset[first], -128 * sums[0]);
+      EXPECT_EQ(out.offset[second], -128 * sums[1]);
       EXPECT_EQ(out.sum[first], out.scale[first] * static_cast<float>(sums[0]));
       EXPECT_EQ(out.sum[second], out.scale[second] * static_cast<float>(sums[1]));
     }
@@ -291,16 +291,13 @@ TEST_P(Gemm, Int8EqualsScalar) {
       for (const size_t digits : {1u, 2u}) {
         for (const bool accumulate : {false, true}) {
           const size_t group = ++seed % 3 == 0 ? 64 : 32;
-          const bool narrow = seed % 2 == 0;
-          const Int8Weight w = RandomWeight(n, k, group, seed, narrow);
+          const Int8Weight w = RandomWeight(n, k, group, seed);
           const Rows x = RandomRows(rows, k, seed + 1000);
           // Two digits are there; the linear layer uses one or both.
           const Quantized q = Quantize(scalar, x, group, 2);
-          const Rows got = Int8Linear(*kernels, q, w, digits, accumulate, narrow);
+          const Rows got = Int8Linear(*kernels, q, w, digits, accumulate);
           const Rows want = Int8Linear(scalar, q, w, digits, accumulate);
           EXPECT_TRUE(SameBits(got.data, want.data)) << rows << " " << n << " " << k;
-          const Rows wide = Int8Linear(*kernels, q, w, digits, accumulate, false);
-          EXPECT_TRUE(SameBits(wide.data, want.data)) << rows << " " << n << " " << k;
         }
       }
     }
@@ -356,18 +353,16 @@ TEST_P(Gemm, Int8Extremes) {
 
 TEST_P(Gemm, LongExtremesAreExact) {
   // K of 16384 and all products of one sign, in groups whose partial sums f32 holds exactly.
-  for (const bool narrow : {false, true}) {
+  for (const int least : {-127, 127}) {
     for (const int sign : {1, -1}) {
       Int8Weight w(17, 16384, 32);
-      const int least = narrow ? -64 : -127;
       for (size_t n = 0; n < w.n; ++n) {
         for (size_t i = 0; i < w.k; ++i) w.at(n, i) = static_cast<int8_t>(least);
         for (size_t g = 0; g < w.kp / 32; ++g) w.scale_at(n, g) = 0x3f80;
       }
       Rows x(6, w.k);
       for (float& value : x.data) value = static_cast<float>(127 * sign);
-      const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 32, 1), w, 1, false, narrow);
-      // Every partial sum is a multiple of 127 * 64 * 32 or 127 * 127 * 32 below 2^24 of those 32.
+      const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 32, 1), w, 1, false);
       for (size_t row = 0; row < x.rows; ++row) {
         for (size_t n = 0; n < w.n; ++n) {
           EXPECT_EQ(y.at(row, n), static_cast<float>(127 * sign * least * 16384));

@@ -14,7 +14,7 @@ constexpr size_t kRowTile = 4;
 // k is padded with zeros to kp, a multiple of group; groups = kp / group.
 // In tiles of kRowTile rows, the last with those that are left: a tile of t rows has
 //   q [digits][kp / 4][t][4], within -127..127, and
-//   scale, offset, sum [digits][groups][t]: offset is -64 * sum of q, sum is scale * sum of q.
+//   scale, offset, sum [digits][groups][t]: offset is -128 * sum of q, sum is scale * sum of q.
 struct QuantizedRows {
   int8_t* q;        // [rows * digits * kp]
   float* scale;     // [rows * digits * groups]
@@ -40,7 +40,6 @@ struct QuantizeArgs {
 struct Int8LinearArgs {
   const int8_t* w;        // [panels][kp / 4][16][4], within -127..127
   const uint16_t* scale;  // [panels][groups][16] bfloat16
-  bool narrow;            // all of w is within -64..63: the same result, faster on AVX2
   size_t digits;          // of the input to use: at most x.digits
   QuantizedRows x;
   size_t n;  // outputs; those of the last panel beyond n are not written
