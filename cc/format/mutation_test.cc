@@ -182,7 +182,8 @@ bool Accepted(const std::string& bytes, const std::string& how) {
     }
     if (w.dtype == DType::kU4) {
       for (size_t i = 0; i < count / 2; ++i) sum += w.u4[i];
-      for (size_t i = 0; i < count / w.group * 2; ++i) EXPECT_NE(w.scale[i] & 0x7c00, 0x7c00) << how;
+      for (size_t i = 0; i < count / w.group * 2; ++i)
+        EXPECT_NE(w.scale[i] & 0x7c00, 0x7c00) << how;
       continue;
     }
     for (size_t i = 0; i < count; ++i) {

@@ -28,8 +28,8 @@ struct TensorView {
   // kI8: bits of bfloat16, [np/16][kp/group][16]. kU4: bits of binary16, scales then minima,
   // [np/16][kp/group][2][16].
   const uint16_t* scale = nullptr;
-  size_t group = 0;                 // inputs that share a scale
-  int activation_digits = 0;        // int8 digits of this layer's input: 1 or 2
+  size_t group = 0;           // inputs that share a scale
+  int activation_digits = 0;  // int8 digits of this layer's input: 1 or 2
 };
 
 }  // namespace infeng

@@ -24,8 +24,8 @@ size_t Grain(size_t panels, int threads) {
 float HalfToFloat(uint16_t half) {
   const int exponent = half >> 10 & 31;
   const auto mantissa = static_cast<float>(half & 1023);
-  const float magnitude = exponent == 0 ? std::ldexp(mantissa, -24)
-                                        : std::ldexp(mantissa + 1024.0F, exponent - 25);
+  const float magnitude =
+      exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 1024.0F, exponent - 25);
   return half >> 15 != 0 ? -magnitude : magnitude;
 }
 
@@ -107,8 +107,9 @@ void DequantizeRow(const TensorView& weight, size_t row, float* out) {
     for (size_t k = 0; k < weight.k; ++k) {
       const int byte = q[k / 8 * 64 + k % 4];
       const uint16_t* group = scale + k / weight.group * 2 * kPanel;
-      out[k] = std::fma(HalfToFloat(group[0]), static_cast<float>(k % 8 < 4 ? byte & 15 : byte >> 4),
-                        HalfToFloat(group[kPanel]));
+      out[k] =
+          std::fma(HalfToFloat(group[0]), static_cast<float>(k % 8 < 4 ? byte & 15 : byte >> 4),
+                   HalfToFloat(group[kPanel]));
     }
     return;
   }

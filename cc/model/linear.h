@@ -33,8 +33,8 @@ class LinearRunner {
   LinearRunner(Tier tier, ThreadPool* pool) : kernels_(GemmKernels(tier)), pool_(pool) {}
 
   // Runs jobs that share their input x [rows][x_stride] (zero from k to k rounded up to 16), whose
-  // quantised weights have one group size. The input is quantised once, with as many digits as any job
-  // asks for; the first digit is the same however many follow.
+  // quantised weights have one group size. The input is quantised once, with as many digits as any
+  // job asks for; the first digit is the same however many follow.
   void Run(const float* x, size_t x_stride, size_t rows, std::initializer_list<LinearJob> jobs);
 
  private:

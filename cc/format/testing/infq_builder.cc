@@ -191,8 +191,12 @@ void AddTensor(const std::string& name, const std::vector<uint64_t>& shape,
   const bool int4 = quantised && options.int4 && name.starts_with("model.layers.");
   tensors.push_back({{"name", name},
                      {"shape", shape},
-                     {"dtype", int4 ? "u4" : quantised ? "i8" : "f32"},
-                     {"layout", int4 ? "panel16x8" : quantised ? "panel16x4" : "rows"}});
+                     {"dtype", int4        ? "u4"
+                               : quantised ? "i8"
+                                           : "f32"},
+                     {"layout", int4        ? "panel16x8"
+                                : quantised ? "panel16x4"
+                                            : "rows"}});
   if (!quantised) {
     parts->Add(entry + "/data", PackRows(weights));
     return;
@@ -253,7 +257,9 @@ std::string BuildInfq(const InfqOptions& options) {
   parts.header = {{"kind", "model"},
                   {"tool", "infq_builder"},
                   {"architecture", "llama"},
-                  {"recipe", options.int4 ? "int4" : options.int8 ? "int8" : "f32"},
+                  {"recipe", options.int4   ? "int4"
+                             : options.int8 ? "int8"
+                                            : "f32"},
                   {"config", ConfigJson(options.config)},
                   {"source", json::array()},
                   {"sections", json::array()},

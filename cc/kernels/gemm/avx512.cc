@@ -20,7 +20,9 @@ struct RowPointers {
     t = place[0].tile_rows;
   }
   // Of row i, digit 0: four of q at k; the index of scale, offset and sum at group g.
-  const int8_t* q(int i, size_t k) const { return place[i / kRowTile].q + k * t + i % kRowTile * 4; }
+  const int8_t* q(int i, size_t k) const {
+    return place[i / kRowTile].q + k * t + i % kRowTile * 4;
+  }
   size_t at(int i, size_t g) const { return place[i / kRowTile].at + g * t + i % kRowTile; }
 };
 

@@ -17,9 +17,10 @@ inline V LoadPadded(const float* x, size_t k, size_t at) {
 
 // Where the rows from `row` on lie in QuantizedRows, to the end of their tile.
 struct RowPlace {
-  size_t tile_rows;  // from one four of k, or one group, to the next: 4 * tile_rows bytes, tile_rows
-  const int8_t* q;   // of digit 0, k 0
-  size_t at;         // index of scale, offset and sum of digit 0, group 0
+  size_t
+      tile_rows;    // from one four of k, or one group, to the next: 4 * tile_rows bytes, tile_rows
+  const int8_t* q;  // of digit 0, k 0
+  size_t at;        // index of scale, offset and sum of digit 0, group 0
 };
 
 inline RowPlace PlaceOf(const QuantizedRows& x, size_t row) {
@@ -98,8 +99,8 @@ constexpr size_t kBlockK = 512;
 
 // At most Rows rows at once, then half as many, down to one.
 template <int Rows, class Tile, class Args>
-inline void TileRows(const Args& a, size_t panel, size_t row, size_t row_end, size_t g, size_t g_end,
-                     float* acc) {
+inline void TileRows(const Args& a, size_t panel, size_t row, size_t row_end, size_t g,
+                     size_t g_end, float* acc) {
   static_assert(kChunkRows % Rows == 0);
   for (; row + Rows <= row_end; row += Rows, acc += Rows * 16) {
     Tile::template Run<Rows>(a, panel, row, g, g_end, acc);
@@ -109,8 +110,8 @@ inline void TileRows(const Args& a, size_t panel, size_t row, size_t row_end, si
   }
 }
 
-// A linear layer out of tiles: Tile::Run<Rows> adds groups g to g_end of Rows rows to acc [Rows][16],
-// which begins at +0.
+// A linear layer out of tiles: Tile::Run<Rows> adds groups g to g_end of Rows rows to acc
+// [Rows][16], which begins at +0.
 template <class Tile, class Args>
 inline void LinearPanels(const Args& a) {
   alignas(64) float acc[kChunkRows * 16];

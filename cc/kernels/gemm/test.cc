@@ -65,8 +65,8 @@ struct Quantized {
         scale(rows * digits * (RoundUp(k, group) / group)),
         offset(scale.size()),
         sum(scale.size()),
-        view{q.data(), scale.data(),        offset.data(), sum.data(),
-             rows,     digits, RoundUp(k, group), group} {}
+        view{q.data(), scale.data(), offset.data(),     sum.data(),
+             rows,     digits,       RoundUp(k, group), group} {}
 
   // Where tier.h says that they are.
   int8_t q_at(size_t row, size_t digit, size_t i) const {
@@ -132,8 +132,8 @@ Rows Int8Linear(const GemmTier& kernels, const Quantized& x, const Int8Weight& w
   std::fill_n(y.data.data(), y.data.size(), 0.75f);
   // In two ranges of panels, as threads would.
   for (const auto& [begin, end] : {std::pair{size_t{0}, w.panels / 2}, {w.panels / 2, w.panels}}) {
-    kernels.int8_linear({w.w.data(), w.scale.data(), digits, x.view, w.n, begin, end,
-                         y.data.data(), y.stride, accumulate});
+    kernels.int8_linear({w.w.data(), w.scale.data(), digits, x.view, w.n, begin, end, y.data.data(),
+                         y.stride, accumulate});
   }
   return y;
 }
@@ -155,7 +155,9 @@ struct Int4Weight {
     const int byte = w[row / 16 * 8 * kp + i / 8 * 64 + row % 16 * 4 + i % 4];
     return i % 8 < 4 ? byte & 15 : byte >> 4;
   }
-  uint16_t& scale_at(size_t row, size_t g) { return scale[(row / 16 * kp / 32 + g) * 32 + row % 16]; }
+  uint16_t& scale_at(size_t row, size_t g) {
+    return scale[(row / 16 * kp / 32 + g) * 32 + row % 16];
+  }
   uint16_t& min_at(size_t row, size_t g) {
     return scale[(row / 16 * kp / 32 + g) * 32 + 16 + row % 16];
   }
@@ -175,8 +177,8 @@ Rows Int4Linear(const GemmTier& kernels, const Quantized& x, const Int4Weight& w
   Rows y(x.view.rows, w.n);
   std::fill_n(y.data.data(), y.data.size(), 0.75f);
   for (const auto& [begin, end] : {std::pair{size_t{0}, w.panels / 3}, {w.panels / 3, w.panels}}) {
-    kernels.int4_linear({w.w.data(), w.scale.data(), digits, x.view, w.n, begin, end,
-                         y.data.data(), y.stride, accumulate});
+    kernels.int4_linear({w.w.data(), w.scale.data(), digits, x.view, w.n, begin, end, y.data.data(),
+                         y.stride, accumulate});
   }
   return y;
 }
@@ -378,7 +380,7 @@ TEST_P(Gemm, Int4Extremes) {
     for (uint8_t& byte : w.w) byte = 0xff;
     for (size_t n = 0; n < w.n; ++n) {
       for (size_t g = 0; g < w.kp / 32; ++g) {
-        w.scale_at(n, g) = 0x3c00;                     // 1
+        w.scale_at(n, g) = 0x3c00;                      // 1
         w.min_at(n, g) = n % 2 == 0 ? 0xcb80 : 0x0000;  // -15
       }
     }

@@ -58,7 +58,7 @@ struct Int4LinearArgs {
   const uint16_t* scale;  // [panels][groups][2][16] binary16: scales, then minima
   size_t digits;          // of the input to use: at most x.digits
   QuantizedRows x;        // groups of 32
-  size_t n;  // outputs; those of the last panel beyond n are not written
+  size_t n;               // outputs; those of the last panel beyond n are not written
   size_t panel_begin, panel_end;
   float* y;  // [rows][y_stride]
   size_t y_stride;

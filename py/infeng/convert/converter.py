@@ -84,7 +84,9 @@ def convert(
                 _check_finite(weights, f"{source_path}: tensor {name!r}")
                 int4 = isinstance(tensor.layout, Int4Panels)
                 try:
-                    written = tensor.write(weights, source.int4(name, start, stop) if int4 else None)
+                    written = tensor.write(
+                        weights, source.int4(name, start, stop) if int4 else None
+                    )
                 except OverflowError as e:
                     raise InputError(f"{source_path}: tensor {name!r}: {e}") from e
                 if measure_errors:
@@ -170,7 +172,9 @@ class _TensorWriter:
                 blocks = quantize_int4(layout.pad(weights))
             if not (np.isfinite(blocks.scales).all() and np.isfinite(blocks.minima).all()):
                 raise OverflowError("int4 keeps scales in binary16, which ends at 65504")
-            self._write(layout.pack_data(blocks.q), layout.pack_scales(blocks.scales, blocks.minima))
+            self._write(
+                layout.pack_data(blocks.q), layout.pack_scales(blocks.scales, blocks.minima)
+            )
             return lambda: blocks.weights()[:n, :k]
         if isinstance(layout, Rows):
             self._data_at = self._writer.write(
