@@ -20,6 +20,8 @@ struct V {
 
 inline V Set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 
+inline V Set2(float a, float b) { return {_mm256_set1_ps(a), _mm256_set1_ps(b)}; }
+
 inline V Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 
 inline __m256i Mask8(size_t n) {

@@ -21,6 +21,9 @@ struct V {
 inline __mmask16 Mask16(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
 inline V Set1(float x) { return {_mm512_set1_ps(x)}; }
+inline V Set2(float a, float b) {
+  return {_mm512_mask_blend_ps(0xff00, _mm512_set1_ps(a), _mm512_set1_ps(b))};
+}
 inline V Load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline V LoadN(const float* p, size_t n) { return {_mm512_maskz_loadu_ps(Mask16(n), p)}; }
 inline void Store(float* p, V a) { _mm512_storeu_ps(p, a.v); }

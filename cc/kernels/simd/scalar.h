@@ -39,6 +39,13 @@ inline V Set1(float x) {
   return r;
 }
 
+// a in the lower eight lanes, b in the upper ones.
+inline V Set2(float a, float b) {
+  V r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = i < 8 ? a : b;
+  return r;
+}
+
 inline V Load(const float* p) {
   V r;
   memcpy(r.lane, p, sizeof(r.lane));
