@@ -120,11 +120,10 @@ StatusOr<std::shared_ptr<const Adapter>> Adapter::Create(const ModelConfig& conf
     if (update != nullptr) return InvalidArgument(where + ": the target occurs twice");
     const int a_exponent = Exponent(target.a);
     const int b_exponent = Exponent(target.b);
-    update = std::make_unique<LowRank>(
-        LowRank{target.rank, shape.n, RoundUp(shape.k, 16),
-                std::ldexp(target.scale, a_exponent + b_exponent),
-                PackA(target.a, target.rank, shape.k, a_exponent),
-                PackB(target.b, shape.n, target.rank, b_exponent)});
+    update = std::make_unique<LowRank>(LowRank{target.rank, shape.n, RoundUp(shape.k, 16),
+                                               std::ldexp(target.scale, a_exponent + b_exponent),
+                                               PackA(target.a, target.rank, shape.k, a_exponent),
+                                               PackB(target.b, shape.n, target.rank, b_exponent)});
   }
   return std::shared_ptr<const Adapter>(std::move(adapter));
 }

@@ -78,12 +78,12 @@ void LinearRunner::RunPanels(const LinearJob& job, size_t index, const float* x,
   const auto digits = static_cast<size_t>(w.activation_digits);
   switch (w.dtype) {
     case DType::kI8:
-      kernels_.int8_linear({w.i8, w.scale, digits, q, w.n, begin, end, job.y, job.y_stride,
-                            job.accumulate});
+      kernels_.int8_linear(
+          {w.i8, w.scale, digits, q, w.n, begin, end, job.y, job.y_stride, job.accumulate});
       break;
     case DType::kU4:
-      kernels_.int4_linear({w.u4, w.scale, digits, q, w.n, begin, end, job.y, job.y_stride,
-                            job.accumulate});
+      kernels_.int4_linear(
+          {w.u4, w.scale, digits, q, w.n, begin, end, job.y, job.y_stride, job.accumulate});
       break;
     case DType::kF32:
       kernels_.f32_linear({w.f32, w.kp, x, x_stride, rows, begin * kPanel,

@@ -64,8 +64,8 @@ struct Case {
     AlignedBuffer<float> low(kRows * low_stride);
     AlignedBuffer<float> out(y.size());
     std::copy(y.begin(), y.end(), out.begin());
-    kernels.shrink({a.data(), rank, kp, x.data(), kp, rows.data(), rows.size(), 0.3f, low.data(),
-                    low_stride});
+    kernels.shrink(
+        {a.data(), rank, kp, x.data(), kp, rows.data(), rows.size(), 0.3f, low.data(), low_stride});
     const size_t panels = RoundUp(n, 16) / 16;
     for (const auto& [begin, end] : {std::pair{size_t{0}, panels / 2}, {panels / 2, panels}}) {
       kernels.expand({b.data(), rank, low.data(), low_stride, rows.data(), rows.size(), n, begin,
@@ -142,8 +142,8 @@ TEST_P(Lora, RowsDoNotDependOnBatchMates) {
   const AlignedBuffer<float> together = c.Apply(*kernels, AllRows());
   for (uint32_t row = 0; row < kRows; ++row) {
     const AlignedBuffer<float> alone = c.Apply(*kernels, {row});
-    EXPECT_EQ(0, std::memcmp(&alone[row * c.y_stride], &together[row * c.y_stride],
-                             c.n * sizeof(float)));
+    EXPECT_EQ(
+        0, std::memcmp(&alone[row * c.y_stride], &together[row * c.y_stride], c.n * sizeof(float)));
   }
 }
 
