@@ -46,9 +46,9 @@ double RelativeError(const std::vector<float>& got, const std::vector<double>& w
 TEST(Engine, ComputesTheModel) {
   for (const ModelConfig& config : {TinyConfig(), OddConfig()}) {
     const RandomAdapter adapter(config, kAllModules, 5, 3);
-    for (const bool int8 : {false, true}) {
+    for (const auto& [int8, int4] : {std::pair{false, false}, {true, false}, {true, true}}) {
       const auto engine =
-          OpenTiny(TinyModel(config, int8), {.threads = 2, .kv_dtype = KvDtype::kF32});
+          OpenTiny(TinyModel(config, int8, int4), {.threads = 2, .kv_dtype = KvDtype::kF32});
       const auto ids = RandomIds(90, engine->vocab_size(), 4);
       const double tolerance = int8 ? 0.02 : 2e-6;
       const auto plain = StepOne(engine.get(), engine->NewSequence(), ids);

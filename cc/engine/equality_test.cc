@@ -24,16 +24,22 @@ struct Request {
   std::vector<float> logits;
 };
 
-// (tier, int8, odd sizes)
-using Params = std::tuple<Tier, bool, bool>;
+enum class Weights { kF32, kInt8, kInt4 };
+
+const char* WeightsName(Weights weights) {
+  return weights == Weights::kF32 ? "f32" : weights == Weights::kInt8 ? "int8" : "int4";
+}
+
+// (tier, weights, odd sizes)
+using Params = std::tuple<Tier, Weights, bool>;
 
 class Equality : public ::testing::TestWithParam<Params> {
  protected:
   void SetUp() override {
-    const auto [tier, int8, odd] = GetParam();
+    const auto [tier, weights, odd] = GetParam();
     if (const std::string reason = SkipReason(tier); !reason.empty()) GTEST_SKIP() << reason;
     config_ = odd ? OddConfig() : TinyConfig();
-    path_ = TinyModel(config_, int8);
+    path_ = TinyModel(config_, weights != Weights::kF32, weights == Weights::kInt4);
     adapters_.emplace_back(config_, kAllModules, 4, 11);
     adapters_.emplace_back(config_, std::vector<std::string>{"q_proj", "v_proj"}, 17, 12);
     adapters_.emplace_back(config_, std::vector<std::string>{"gate_proj", "down_proj"}, 1, 13);
@@ -127,11 +133,13 @@ class Equality : public ::testing::TestWithParam<Params> {
 };
 
 INSTANTIATE_TEST_SUITE_P(All, Equality,
-                         ::testing::Combine(::testing::ValuesIn(AllTiers()), ::testing::Bool(),
+                         ::testing::Combine(::testing::ValuesIn(AllTiers()),
+                                            ::testing::Values(Weights::kF32, Weights::kInt8,
+                                                              Weights::kInt4),
                                             ::testing::Bool()),
                          [](const auto& info) {
-                           return std::string(TierName(std::get<0>(info.param))) +
-                                  (std::get<1>(info.param) ? "_int8" : "_f32") +
+                           return std::string(TierName(std::get<0>(info.param))) + "_" +
+                                  WeightsName(std::get<1>(info.param)) +
                                   (std::get<2>(info.param) ? "_odd" : "");
                          });
 

@@ -6,6 +6,8 @@
 #include <random>
 #include <utility>
 
+#include "cc/model/half.h"
+
 namespace infeng {
 
 ModelConfig OddConfig() {
@@ -20,10 +22,11 @@ ModelConfig OddConfig() {
   return config;
 }
 
-std::string TinyModel(const ModelConfig& config, bool int8) {
+std::string TinyModel(const ModelConfig& config, bool int8, bool int4) {
   InfqOptions options;
   options.config = config;
   options.int8 = int8;
+  options.int4 = int4;
   return WriteTestFile(BuildInfq(options));
 }
 
@@ -46,7 +49,7 @@ RandomAdapter::RandomAdapter(const ModelConfig& config, const std::vector<std::s
   const auto matrix = [&](size_t rows, size_t columns) {
     std::normal_distribution<float> normal(0, 1 / std::sqrt(static_cast<float>(columns)));
     std::vector<float> values(rows * columns);
-    for (float& value : values) value = normal(random);
+    for (float& value : values) value = HalfToFloat(FloatToHalf(normal(random)));
     matrices.push_back(std::move(values));
   };
   for (size_t layer = 0; layer < static_cast<size_t>(config.num_hidden_layers); ++layer) {

@@ -15,7 +15,7 @@ namespace infeng {
 ModelConfig OddConfig();
 
 // Path of a tiny model's file; the same arguments give the same file.
-std::string TinyModel(const ModelConfig& config, bool int8);
+std::string TinyModel(const ModelConfig& config, bool int8, bool int4 = false);
 
 // An engine on it; fails the test if it does not open.
 std::unique_ptr<Engine> OpenTiny(const std::string& path, EngineOptions options);
@@ -23,7 +23,8 @@ std::unique_ptr<Engine> OpenTiny(const std::string& path, EngineOptions options)
 // Random ids below vocab_size.
 std::vector<uint32_t> RandomIds(size_t count, size_t vocab_size, uint32_t seed);
 
-// A random adapter that changes logits visibly, and keeps the matrices alive.
+// A random adapter that changes logits visibly, of values that binary16 holds exactly; keeps the
+// matrices alive.
 struct RandomAdapter {
   std::vector<std::vector<float>> matrices;
   std::vector<AdapterTarget> targets;

@@ -10,10 +10,22 @@ namespace {
 
 using Vector = std::vector<double>;
 
+// Of a finite binary16.
+double HalfValue(uint16_t bits) {
+  const int exponent = std::max(bits >> 10 & 31, 1);
+  const int mantissa = (bits & 1023) + ((bits & 0x7c00) != 0 ? 1024 : 0);
+  return (bits >> 15 != 0 ? -1.0 : 1.0) * std::ldexp(mantissa, exponent - 25);
+}
+
 double WeightAt(const TensorView& w, size_t row, size_t column) {
   if (w.dtype == DType::kF32) return w.f32[row * w.kp + column];
   const size_t panel = row / 16;
   const size_t lane = row % 16;
+  if (w.dtype == DType::kU4) {
+    const uint16_t* group = w.scale + (panel * (w.kp / w.group) + column / w.group) * 32 + lane;
+    const int byte = w.u4[(panel * (w.kp / 8) + column / 8) * 64 + lane * 4 + column % 4];
+    return HalfValue(group[0]) * (column % 8 < 4 ? byte & 15 : byte >> 4) + HalfValue(group[16]);
+  }
   const uint32_t bits = w.scale[(panel * (w.kp / w.group) + column / w.group) * 16 + lane];
   return static_cast<double>(std::bit_cast<float>(bits << 16)) *
          w.i8[(panel * (w.kp / 4) + column / 4) * 64 + lane * 4 + column % 4];

@@ -34,6 +34,13 @@ struct Bfloat16Scale {
   static constexpr const char* kExpected = "finite scales that are not negative";
 };
 
+struct Half {
+  using Bits = uint16_t;
+  static bool Bad(Bits bits) { return (bits & 0x7c00u) == 0x7c00u; }
+  static std::string Text(Bits bits) { return "binary16 0x" + HexSum(bits).substr(12); }
+  static constexpr const char* kExpected = "finite values";
+};
+
 template <class T>
 bool AnyBad(std::string_view bytes) {
   using Bits = typename T::Bits;
@@ -80,6 +87,10 @@ Status CheckInt8(std::string_view bytes, const Extent& extent) {
 
 Status CheckScales(std::string_view bytes, const Extent& extent) {
   return CheckValues<Bfloat16Scale>(bytes, extent);
+}
+
+Status CheckHalves(std::string_view bytes, const Extent& extent) {
+  return CheckValues<Half>(bytes, extent);
 }
 
 }  // namespace infeng

@@ -15,6 +15,7 @@ Status CheckSum(std::string_view bytes, const Extent& extent);
 Status CheckFloats(std::string_view bytes, const Extent& extent);  // float32: finite
 Status CheckInt8(std::string_view bytes, const Extent& extent);    // int8: not -128
 Status CheckScales(std::string_view bytes, const Extent& extent);  // bfloat16: finite, sign clear
+Status CheckHalves(std::string_view bytes, const Extent& extent);  // binary16: finite
 
 }  // namespace infeng
 

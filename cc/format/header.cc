@@ -80,7 +80,7 @@ StatusOr<TensorEntry> ReadTensor(const json& value, const std::string& where) {
   INFENG_ASSIGN_OR_RETURN(tensor.shape, ReadShape(fields));
   INFENG_ASSIGN_OR_RETURN(const JsonFields data, fields.Object("data"));
   INFENG_ASSIGN_OR_RETURN(tensor.data, ReadExtent(data, fields.where()));
-  if (tensor.dtype != "i8") return tensor;
+  if (tensor.dtype != "i8" && tensor.dtype != "u4") return tensor;
 
   INFENG_ASSIGN_OR_RETURN(tensor.group, fields.Integer("group", kMinGroup, kMaxGroup));
   if (tensor.group % kMinGroup != 0) {

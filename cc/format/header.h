@@ -30,7 +30,7 @@ struct TensorEntry {
   std::string layout;
   std::vector<uint64_t> shape;
   Extent data;
-  // For dtype "i8" only:
+  // For dtypes "i8" and "u4" only:
   uint64_t group = 0;
   int activation_digits = 0;
   Extent scale;

@@ -22,7 +22,7 @@ std::vector<Extent> AllExtents(const Header& header) {
   for (const SectionEntry& section : header.sections) extents.push_back(section.data);
   for (const TensorEntry& tensor : header.tensors) {
     extents.push_back(tensor.data);
-    if (tensor.dtype == "i8") extents.push_back(tensor.scale);
+    if (tensor.group != 0) extents.push_back(tensor.scale);
   }
   return extents;
 }

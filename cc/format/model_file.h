@@ -27,7 +27,7 @@ class ModelFile {
 
   const std::string& path() const { return path_; }
   const ModelConfig& config() const { return config_; }
-  const std::string& recipe() const { return recipe_; }  // "int8", "f32"
+  const std::string& recipe() const { return recipe_; }  // "int8", "int4", "f32"
   std::string_view header_json() const { return header_json_; }
 
   // "tokenizer.json" or "chat_template". NotFound if the file has no such section.

@@ -22,9 +22,10 @@ namespace {
 
 using nlohmann::json;
 
-std::string SmallFile(bool int8) {
+std::string SmallFile(const std::string& recipe) {
   InfqOptions options;
-  options.int8 = int8;
+  options.int8 = recipe != "f32";
+  options.int4 = recipe == "int4";
   options.config.hidden_size = 20;
   options.config.intermediate_size = 24;
   options.config.num_hidden_layers = 1;
@@ -179,6 +180,12 @@ bool Accepted(const std::string& bytes, const std::string& how) {
       for (size_t i = 0; i < count; ++i) EXPECT_TRUE(std::isfinite(w.f32[i])) << how;
       continue;
     }
+    if (w.dtype == DType::kU4) {
+      for (size_t i = 0; i < count / 2; ++i) sum += w.u4[i];
+      for (size_t i = 0; i < count / w.group * 2; ++i)
+        EXPECT_NE(w.scale[i] & 0x7c00, 0x7c00) << how;
+      continue;
+    }
     for (size_t i = 0; i < count; ++i) {
       EXPECT_NE(w.i8[i], -128) << how;
       sum += w.scale[i / w.group];
@@ -188,7 +195,7 @@ bool Accepted(const std::string& bytes, const std::string& how) {
   return true;
 }
 
-class MutationTest : public testing::TestWithParam<bool> {
+class MutationTest : public testing::TestWithParam<const char*> {
  protected:
   const std::string healthy_ = SmallFile(GetParam());
   const size_t header_end_ = 64 + HeaderOf(healthy_).dump().size();
@@ -263,8 +270,8 @@ TEST_P(MutationTest, WeightsWithGoodSums) {
   EXPECT_LT(accepted, 1000);
 }
 
-INSTANTIATE_TEST_SUITE_P(Recipes, MutationTest, testing::Bool(),
-                         [](const auto& info) { return info.param ? "int8" : "f32"; });
+INSTANTIATE_TEST_SUITE_P(Recipes, MutationTest, testing::Values("int8", "int4", "f32"),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace infeng

@@ -11,6 +11,7 @@ namespace infeng {
 namespace {
 
 constexpr uint64_t kPanelRows = 16;
+constexpr uint64_t kInt4Group = 32;
 
 uint64_t RoundUp(uint64_t value, uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -38,11 +39,13 @@ StatusOr<TensorView> CheckTensor(const TensorEntry& entry, const std::vector<uin
     return Mismatch(what + ": shape", ShapeText(shape), ShapeText(entry.shape));
   }
   const bool vector = shape.size() == 1;
-  const bool quantised = entry.dtype == "i8";
+  const bool int4 = entry.dtype == "u4";
+  const bool quantised = int4 || entry.dtype == "i8";
   if (!(quantised && !vector) && entry.dtype != "f32") {
-    return Mismatch(what + ": dtype", vector ? "\"f32\"" : "\"f32\" or \"i8\"", Quote(entry.dtype));
+    return Mismatch(what + ": dtype", vector ? "\"f32\"" : "\"f32\", \"i8\" or \"u4\"",
+                    Quote(entry.dtype));
   }
-  const char* layout = quantised ? "panel16x4" : "rows";
+  const char* layout = int4 ? "panel16x8" : quantised ? "panel16x4" : "rows";
   if (entry.layout != layout) {
     return Mismatch(what + ": layout", Quote(layout), Quote(entry.layout));
   }
@@ -52,14 +55,17 @@ StatusOr<TensorView> CheckTensor(const TensorEntry& entry, const std::vector<uin
   view.n = vector ? 1 : shape[0];
   view.k = shape.back();
   if (quantised) {
-    view.dtype = DType::kI8;
+    if (int4 && entry.group != kInt4Group) {
+      return Mismatch(what + ": group", std::to_string(kInt4Group), std::to_string(entry.group));
+    }
+    view.dtype = int4 ? DType::kU4 : DType::kI8;
     view.group = entry.group;
     view.activation_digits = entry.activation_digits;
     view.np = RoundUp(view.n, kPanelRows);
     view.kp = RoundUp(view.k, entry.group);
-    INFENG_RETURN_IF_ERROR(CheckBytes(entry.data, view.np * view.kp));
-    INFENG_RETURN_IF_ERROR(
-        CheckBytes(entry.scale, view.np * (view.kp / entry.group) * sizeof(uint16_t)));
+    const uint64_t groups = view.np * (view.kp / entry.group);
+    INFENG_RETURN_IF_ERROR(CheckBytes(entry.data, view.np * view.kp / (int4 ? 2 : 1)));
+    INFENG_RETURN_IF_ERROR(CheckBytes(entry.scale, groups * sizeof(uint16_t) * (int4 ? 2 : 1)));
   } else {
     view.dtype = DType::kF32;
     view.np = view.n;
@@ -98,11 +104,15 @@ Status BindTensor(std::string_view file, const TensorEntry& entry, TensorView* v
     return {};
   }
   const std::string_view scale = BytesOf(file, entry.scale);
-  INFENG_RETURN_IF_ERROR(CheckInt8(data, entry.data));
-  INFENG_RETURN_IF_ERROR(CheckScales(scale, entry.scale));
-  view->i8 = reinterpret_cast<const int8_t*>(data.data());
   view->scale = reinterpret_cast<const uint16_t*>(scale.data());
-  return {};
+  if (view->dtype == DType::kU4) {
+    INFENG_RETURN_IF_ERROR(CheckSum(data, entry.data));
+    view->u4 = reinterpret_cast<const uint8_t*>(data.data());
+    return CheckHalves(scale, entry.scale);
+  }
+  INFENG_RETURN_IF_ERROR(CheckInt8(data, entry.data));
+  view->i8 = reinterpret_cast<const int8_t*>(data.data());
+  return CheckScales(scale, entry.scale);
 }
 
 }  // namespace infeng

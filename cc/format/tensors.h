@@ -19,7 +19,7 @@ using TensorViews = std::map<std::string, TensorView, std::less<>>;
 StatusOr<TensorViews> CheckTensors(const Header& header);
 
 // Points the view at its data, and checks the sums and every weight: f32 finite, i8 not -128,
-// scales finite and not negative. The extents lie in the file.
+// scales and minima finite, scales of i8 not negative. The extents lie in the file.
 Status BindTensor(std::string_view file, const TensorEntry& entry, TensorView* view);
 
 }  // namespace infeng

@@ -4,22 +4,43 @@
 #include <cmath>
 #include <utility>
 
+#include "cc/model/half.h"
+
 namespace infeng {
 namespace {
 
 constexpr std::array<const char*, kModules> kNames = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                                       "gate_proj", "up_proj", "down_proj"};
 
-size_t Padded(size_t n) { return (n + 15) / 16 * 16; }
+// The power of two by which to divide a matrix so that its greatest value is in 1...2.
+int Exponent(std::span<const float> values) {
+  float largest = 0;
+  for (const float value : values) largest = std::max(largest, std::abs(value));
+  return largest == 0 ? 0 : std::ilogb(largest);
+}
 
-AlignedBuffer<float> PadRows(std::span<const float> values, size_t columns) {
-  const size_t stride = Padded(columns);
-  const size_t rows = values.size() / columns;
-  AlignedBuffer<float> padded(rows * stride);
-  for (size_t row = 0; row < rows; ++row) {
-    std::copy_n(values.data() + row * columns, columns, padded.data() + row * stride);
+// a [rank][k] to [rank / 8][kp / 2][2][8].
+AlignedBuffer<uint16_t> PackA(std::span<const float> a, size_t rank, size_t k, int exponent) {
+  const size_t kp = RoundUp(k, 16);
+  AlignedBuffer<uint16_t> packed(RoundUp(rank, 8) * kp);
+  for (size_t r = 0; r < rank; ++r) {
+    for (size_t i = 0; i < k; ++i) {
+      packed[r / 8 * kp * 8 + i * 8 + r % 8] = FloatToHalf(std::ldexp(a[r * k + i], -exponent));
+    }
   }
-  return padded;
+  return packed;
+}
+
+// b [n][rank] to [n / 16][rank][16].
+AlignedBuffer<uint16_t> PackB(std::span<const float> b, size_t n, size_t rank, int exponent) {
+  AlignedBuffer<uint16_t> packed(RoundUp(n, 16) * rank);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t r = 0; r < rank; ++r) {
+      packed[(i / 16 * rank + r) * 16 + i % 16] =
+          FloatToHalf(std::ldexp(b[i * rank + r], -exponent));
+    }
+  }
+  return packed;
 }
 
 Status CheckMatrix(const std::string& where, const char* name, std::span<const float> values,
@@ -97,28 +118,14 @@ StatusOr<std::shared_ptr<const Adapter>> Adapter::Create(const ModelConfig& conf
     INFENG_RETURN_IF_ERROR(CheckMatrix(where, "B", target.b, shape.n, target.rank));
     auto& update = adapter->layers_[target.layer][static_cast<size_t>(*module)];
     if (update != nullptr) return InvalidArgument(where + ": the target occurs twice");
-    update = std::make_unique<Update>(
-        Update{target.rank, Padded(target.rank), shape.n, Padded(shape.k), target.scale,
-               PadRows(target.a, shape.k), PadRows(target.b, target.rank)});
+    const int a_exponent = Exponent(target.a);
+    const int b_exponent = Exponent(target.b);
+    update = std::make_unique<LowRank>(LowRank{target.rank, shape.n, RoundUp(shape.k, 16),
+                                               std::ldexp(target.scale, a_exponent + b_exponent),
+                                               PackA(target.a, target.rank, shape.k, a_exponent),
+                                               PackB(target.b, shape.n, target.rank, b_exponent)});
   }
   return std::shared_ptr<const Adapter>(std::move(adapter));
-}
-
-void Adapter::Apply(const GemmTier& kernels, size_t layer, Module module, const float* x,
-                    size_t x_stride, size_t rows, float* y, size_t y_stride) const {
-  const Update* update = layers_[layer][static_cast<size_t>(module)].get();
-  if (update == nullptr) return;
-  constexpr size_t kTile = 8;
-  alignas(64) float low[kTile * kMaxRank] = {};
-  const size_t low_stride = update->padded_rank;
-  for (size_t row = 0; row < rows; row += kTile) {
-    const size_t tile = std::min(kTile, rows - row);
-    kernels.f32_linear({update->a.data(), update->padded_k, x + row * x_stride, x_stride, tile, 0,
-                        update->rank, low, low_stride, false});
-    for (size_t i = 0; i < tile * low_stride; ++i) low[i] *= update->scale;
-    kernels.f32_linear({update->b.data(), update->padded_rank, low, low_stride, tile, 0, update->n,
-                        y + row * y_stride, y_stride, true});
-  }
 }
 
 }  // namespace infeng

@@ -9,10 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "cc/base/aligned_buffer.h"
 #include "cc/base/status.h"
 #include "cc/format/model_file.h"
-#include "cc/kernels/gemm/gemm.h"
+#include "cc/model/linear.h"
 
 namespace infeng {
 
@@ -39,7 +38,9 @@ struct AdapterTarget {
   std::span<const float> b;  // [n][rank]
 };
 
-// The low-rank updates of one adapter, copied and padded for the kernels. Immutable.
+// The low-rank updates of one adapter, in binary16. Each matrix is first multiplied by the power of
+// two that brings its greatest value to 1...2, so that small ones lose nothing; the update's scale
+// takes it back. Immutable.
 class Adapter {
  public:
   // Fails, naming the target, if a module, layer, rank or size is not the model's, if a value is
@@ -50,21 +51,14 @@ class Adapter {
 
   const std::string& name() const { return name_; }
 
-  // y[row] += B (scale * (A x[row])) for each row, if the adapter has that target. Sums are
-  // canonical; x is zero from k to k rounded up to 16.
-  void Apply(const GemmTier& kernels, size_t layer, Module module, const float* x, size_t x_stride,
-             size_t rows, float* y, size_t y_stride) const;
+  // The update of that target, or null.
+  const LowRank* Find(size_t layer, Module module) const {
+    return layers_[layer][static_cast<size_t>(module)].get();
+  }
 
  private:
-  struct Update {
-    size_t rank, padded_rank, n, padded_k;
-    float scale;
-    AlignedBuffer<float> a;  // [rank][padded_k]
-    AlignedBuffer<float> b;  // [n][padded_rank]
-  };
-
   std::string name_;
-  std::vector<std::array<std::unique_ptr<Update>, kModules>> layers_;
+  std::vector<std::array<std::unique_ptr<LowRank>, kModules>> layers_;
 };
 
 }  // namespace infeng

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+
+#include "cc/model/half.h"
 
 namespace infeng {
 namespace {
@@ -22,57 +25,103 @@ size_t Grain(size_t panels, int threads) {
 
 }  // namespace
 
-QuantizedRows LinearRunner::Quantize(const float* x, size_t x_stride, size_t rows,
-                                     const TensorView& weight, size_t digits) {
-  QuantizeArgs args = {};
-  args.x = x;
-  args.x_stride = x_stride;
-  args.k = weight.k;
-  args.out.digits = digits;
-  args.out.kp = weight.kp;
-  args.out.group = weight.group;
-  const size_t groups = weight.kp / weight.group;
-  args.out.q = Reserve(&q_, rows * digits * weight.kp);
-  args.out.scale = Reserve(&scale_, rows * digits * groups);
-  args.out.offset = Reserve(&offset_, rows * digits * groups);
-  pool_->ParallelFor(rows, 8, [this, args](size_t begin, size_t end) {
-    QuantizeArgs part = args;
-    part.row_begin = begin;
-    part.row_end = end;
-    kernels_.quantize(part);
+QuantizedRows LinearRunner::Reserve(size_t rows, const TensorView& weight, size_t digits) {
+  const size_t groups = rows * digits * (weight.kp / weight.group);
+  return {infeng::Reserve(&q_, rows * digits * weight.kp),
+          infeng::Reserve(&scale_, groups),
+          infeng::Reserve(&offset_, groups),
+          infeng::Reserve(&sum_, groups),
+          rows,
+          digits,
+          weight.kp,
+          weight.group};
+}
+
+void LinearRunner::PlanLora(size_t rows, std::span<const LinearJob> jobs) {
+  constexpr size_t kLongest = 16;  // so that threads can share a long prompt
+  shrinks_.clear();
+  low_stride_ = 0;
+  for (size_t j = 0; j < jobs.size(); ++j) {
+    for (const LoraUse& use : jobs[j].loras) {
+      low_stride_ = std::max(low_stride_, RoundUp(use.update->rank, 8));
+      for (size_t at = 0; at < use.count; at += kLongest) {
+        shrinks_.push_back({j, use.update, use.rows + at, std::min(kLongest, use.count - at)});
+      }
+    }
+  }
+  infeng::Reserve(&low_, jobs.size() * rows * low_stride_);
+}
+
+// What panels need of all rows: their quantised input and, where they have an adapter, A x.
+void LinearRunner::Prepare(const float* x, size_t x_stride, const TensorView* quantised,
+                           const QuantizedRows& q) {
+  constexpr size_t kRows = 2 * kRowTile;
+  const size_t parts = (q.rows + kRows - 1) / kRows;
+  pool_->ParallelFor(parts + shrinks_.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      if (i < parts) {
+        kernels_.quantize(
+            {x, x_stride, quantised->k, i * kRows, std::min(q.rows, (i + 1) * kRows), q});
+        continue;
+      }
+      const Shrink& part = shrinks_[i - parts];
+      const LowRank& update = *part.update;
+      lora_.shrink({update.a.data(), update.rank, update.kp, x, x_stride, part.rows, part.count,
+                    update.scale, Low(part.job), low_stride_});
+    }
   });
-  return args.out;
+}
+
+void LinearRunner::RunPanels(const LinearJob& job, size_t index, const float* x, size_t x_stride,
+                             size_t rows, const QuantizedRows& q, size_t begin, size_t end) {
+  const TensorView& w = *job.weight;
+  const auto digits = static_cast<size_t>(w.activation_digits);
+  switch (w.dtype) {
+    case DType::kI8:
+      kernels_.int8_linear(
+          {w.i8, w.scale, digits, q, w.n, begin, end, job.y, job.y_stride, job.accumulate});
+      break;
+    case DType::kU4:
+      kernels_.int4_linear(
+          {w.u4, w.scale, digits, q, w.n, begin, end, job.y, job.y_stride, job.accumulate});
+      break;
+    case DType::kF32:
+      kernels_.f32_linear({w.f32, w.kp, x, x_stride, rows, begin * kPanel,
+                           std::min(w.n, end * kPanel), job.y, job.y_stride, job.accumulate});
+      break;
+  }
+  for (const LoraUse& use : job.loras) {
+    const LowRank& update = *use.update;
+    lora_.expand({update.b.data(), update.rank, Low(index), low_stride_, use.rows, use.count, w.n,
+                  begin, end, job.y, job.y_stride});
+  }
 }
 
 void LinearRunner::Run(const float* x, size_t x_stride, size_t rows,
-                       std::initializer_list<LinearJob> jobs) {
+                       std::initializer_list<LinearJob> list) {
+  const std::span<const LinearJob> jobs(list.begin(), list.size());
   const TensorView* quantised = nullptr;
   size_t digits = 0;
   size_t panels = 0;
+  rows_ = rows;
   for (const LinearJob& job : jobs) {
     panels += RoundUp(job.weight->n, kPanel) / kPanel;
-    if (job.weight->dtype != DType::kI8) continue;
+    if (job.weight->dtype == DType::kF32) continue;
     quantised = job.weight;
     digits = std::max<size_t>(digits, job.weight->activation_digits);
   }
   QuantizedRows q = {};
-  if (quantised != nullptr) q = Quantize(x, x_stride, rows, *quantised, digits);
+  if (quantised != nullptr) q = Reserve(rows, *quantised, digits);
+  PlanLora(rows, jobs);
+  Prepare(x, x_stride, quantised, q);
 
   pool_->ParallelFor(panels, Grain(panels, pool_->threads()), [&](size_t begin, size_t end) {
     size_t first = 0;  // the job's first panel among all
-    for (const LinearJob& job : jobs) {
-      const TensorView& w = *job.weight;
-      const size_t last = first + RoundUp(w.n, kPanel) / kPanel;
+    for (size_t j = 0; j < jobs.size(); ++j) {
+      const size_t last = first + RoundUp(jobs[j].weight->n, kPanel) / kPanel;
       const size_t from = std::max(begin, first);
       const size_t to = std::min(end, last);
-      if (from < to && w.dtype == DType::kI8) {
-        kernels_.int8_linear({w.i8, w.scale, static_cast<size_t>(w.activation_digits), q, rows, w.n,
-                              from - first, to - first, job.y, job.y_stride, job.accumulate});
-      } else if (from < to) {
-        kernels_.f32_linear({w.f32, w.kp, x, x_stride, rows, (from - first) * kPanel,
-                             std::min(w.n, (to - first) * kPanel), job.y, job.y_stride,
-                             job.accumulate});
-      }
+      if (from < to) RunPanels(jobs[j], j, x, x_stride, rows, q, from - first, to - first);
       first = last;
     }
   });
@@ -84,6 +133,18 @@ void DequantizeRow(const TensorView& weight, size_t row, float* out) {
     return;
   }
   const size_t groups = weight.kp / weight.group;
+  if (weight.dtype == DType::kU4) {
+    const uint8_t* q = weight.u4 + row / kPanel * kPanel * weight.kp / 2 + row % kPanel * 4;
+    const uint16_t* scale = weight.scale + row / kPanel * groups * 2 * kPanel + row % kPanel;
+    for (size_t k = 0; k < weight.k; ++k) {
+      const int byte = q[k / 8 * 64 + k % 4];
+      const uint16_t* group = scale + k / weight.group * 2 * kPanel;
+      out[k] =
+          std::fma(HalfToFloat(group[0]), static_cast<float>(k % 8 < 4 ? byte & 15 : byte >> 4),
+                   HalfToFloat(group[kPanel]));
+    }
+    return;
+  }
   const int8_t* q = weight.i8 + row / kPanel * kPanel * weight.kp + row % kPanel * 4;
   const uint16_t* scale = weight.scale + row / kPanel * groups * kPanel + row % kPanel;
   for (size_t k = 0; k < weight.k; ++k) {

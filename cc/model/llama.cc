@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -11,7 +12,7 @@ namespace infeng {
 void LlamaModel::Forward(std::span<const TokenRow> rows, float* logits) {
   const size_t m = rows.size();
   Reserve(rows);
-  FindAdapterRuns(rows);
+  GroupByAdapter(rows);
   float* x = x_.data();
   float* h = h_.data();
   for (size_t i = 0; i < m; ++i) DequantizeRow(*embedding_, rows[i].id, x + i * hidden_);
@@ -20,27 +21,21 @@ void LlamaModel::Forward(std::span<const TokenRow> rows, float* logits) {
     const Layer& w = layers_[l];
     Norm(x, w.input_norm, h, m);
     linear_.Run(h, hidden_, m,
-                {{w.q, q_.data(), q_size_, false},
-                 {w.k, k_.data(), kv_size_, false},
-                 {w.v, v_.data(), kv_size_, false}});
-    Adapt(l, Module::kQ, h, hidden_, q_.data(), q_size_);
-    Adapt(l, Module::kK, h, hidden_, k_.data(), kv_size_);
-    Adapt(l, Module::kV, h, hidden_, v_.data(), kv_size_);
+                {{w.q, q_.data(), q_size_, false, Loras(l, Module::kQ)},
+                 {w.k, k_.data(), kv_size_, false, Loras(l, Module::kK)},
+                 {w.v, v_.data(), kv_size_, false, Loras(l, Module::kV)}});
     RotateAndStore(rows, l);
     Attend(rows, l);
-    linear_.Run(attended_.data(), q_size_, m, {{w.o, x, hidden_, true}});
-    Adapt(l, Module::kO, attended_.data(), q_size_, x, hidden_);
+    linear_.Run(attended_.data(), q_size_, m, {{w.o, x, hidden_, true, Loras(l, Module::kO)}});
 
     Norm(x, w.post_attention_norm, h, m);
     linear_.Run(h, hidden_, m,
-                {{w.gate, gate_.data(), inner_, false}, {w.up, up_.data(), inner_, false}});
-    Adapt(l, Module::kGate, h, hidden_, gate_.data(), inner_);
-    Adapt(l, Module::kUp, h, hidden_, up_.data(), inner_);
+                {{w.gate, gate_.data(), inner_, false, Loras(l, Module::kGate)},
+                 {w.up, up_.data(), inner_, false, Loras(l, Module::kUp)}});
     ForEachRow(m, [&](size_t begin, size_t end) {
       activation_.swiglu({gate_.data(), up_.data(), gate_.data(), inner_, begin, end});
     });
-    linear_.Run(gate_.data(), inner_, m, {{w.down, x, hidden_, true}});
-    Adapt(l, Module::kDown, gate_.data(), inner_, x, hidden_);
+    linear_.Run(gate_.data(), inner_, m, {{w.down, x, hidden_, true, Loras(l, Module::kDown)}});
   }
   Head(rows, logits);
 }
@@ -120,30 +115,33 @@ void LlamaModel::Norm(const float* x, const float* weight, float* y, size_t rows
   });
 }
 
-void LlamaModel::Adapt(size_t layer, Module module, const float* x, size_t x_stride, float* y,
-                       size_t y_stride) {
-  if (adapter_runs_.empty()) return;
-  pool_->ParallelFor(adapter_runs_.size(), 1, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) {
-      const AdapterRun& run = adapter_runs_[i];
-      run.adapter->Apply(gemm_, layer, module, x + run.begin * x_stride, x_stride,
-                         run.end - run.begin, y + run.begin * y_stride, y_stride);
+std::span<const LoraUse> LlamaModel::Loras(size_t layer, Module module) {
+  std::vector<LoraUse>& uses = lora_uses_[static_cast<size_t>(module)];
+  uses.clear();
+  for (const AdapterRows& group : adapter_rows_) {
+    const LowRank* update = group.adapter->Find(layer, module);
+    if (update != nullptr) {
+      uses.push_back({update, row_indices_.data() + group.begin, group.end - group.begin});
     }
-  });
+  }
+  return uses;
 }
 
-void LlamaModel::FindAdapterRuns(std::span<const TokenRow> rows) {
-  constexpr size_t kLongest = 16;  // so that threads can share a long prompt
-  adapter_runs_.clear();
+void LlamaModel::GroupByAdapter(std::span<const TokenRow> rows) {
+  adapter_rows_.clear();
+  row_indices_.clear();
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].adapter == nullptr) continue;
-    AdapterRun* last = adapter_runs_.empty() ? nullptr : &adapter_runs_.back();
-    if (last != nullptr && last->adapter == rows[i].adapter && last->end == i &&
-        i - last->begin < kLongest) {
-      ++last->end;
-    } else {
-      adapter_runs_.push_back({rows[i].adapter, i, i + 1});
+    if (rows[i].adapter != nullptr) row_indices_.push_back(static_cast<uint32_t>(i));
+  }
+  std::stable_sort(row_indices_.begin(), row_indices_.end(), [&](uint32_t a, uint32_t b) {
+    return std::less<>()(rows[a].adapter, rows[b].adapter);
+  });
+  for (size_t i = 0; i < row_indices_.size(); ++i) {
+    const Adapter* adapter = rows[row_indices_[i]].adapter;
+    if (adapter_rows_.empty() || adapter_rows_.back().adapter != adapter) {
+      adapter_rows_.push_back({adapter, i, i});
     }
+    ++adapter_rows_.back().end;
   }
 }
 
@@ -176,7 +174,6 @@ LlamaModel::LlamaModel(const ModelFile& file, Tier tier, bool kv_f16, ThreadPool
       head_dim_(static_cast<size_t>(config_.head_dim)),
       vocab_size_(static_cast<size_t>(config_.vocab_size)),
       pool_(pool),
-      gemm_(GemmKernels(tier)),
       norm_(NormKernels(tier)),
       rope_(RopeKernels(tier)),
       activation_(ActivationKernels(tier)),
@@ -221,7 +218,7 @@ Status LlamaModel::BindTensors(const ModelFile& file) {
                                const std::string& where) {
     const TensorView* first = nullptr;
     for (const TensorView* view : views) {
-      if (view == nullptr || view->dtype != DType::kI8) continue;
+      if (view == nullptr || view->dtype == DType::kF32) continue;
       if (first == nullptr) first = view;
       if (view->group != first->group && status.ok()) {
         status = InvalidArgument(file.path() + ": " + where + " have groups of " +

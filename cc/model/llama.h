@@ -1,6 +1,7 @@
 #ifndef INFENG_CC_MODEL_LLAMA_H_
 #define INFENG_CC_MODEL_LLAMA_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -59,8 +60,8 @@ class LlamaModel {
     const float* post_attention_norm;
     const TensorView *q, *k, *v, *o, *gate, *up, *down;
   };
-  // Rows begin..end that follow one another and share an adapter.
-  struct AdapterRun {
+  // Those of row_indices_ from begin to end share an adapter.
+  struct AdapterRows {
     const Adapter* adapter;
     size_t begin, end;
   };
@@ -69,11 +70,11 @@ class LlamaModel {
 
   Status BindTensors(const ModelFile& file);
   void Reserve(std::span<const TokenRow> rows);
-  void FindAdapterRuns(std::span<const TokenRow> rows);
+  void GroupByAdapter(std::span<const TokenRow> rows);
   void ForEachRow(size_t rows, const std::function<void(size_t, size_t)>& work);
   void Norm(const float* x, const float* weight, float* y, size_t rows);
-  void Adapt(size_t layer, Module module, const float* x, size_t x_stride, float* y,
-             size_t y_stride);
+  // Valid until the next call for the same module.
+  std::span<const LoraUse> Loras(size_t layer, Module module);
   void RotateAndStore(std::span<const TokenRow> rows, size_t layer);
   void Attend(std::span<const TokenRow> rows, size_t layer);
   void Head(std::span<const TokenRow> rows, float* logits);
@@ -82,7 +83,6 @@ class LlamaModel {
   const KvLayout kv_;
   const size_t heads_, head_dim_, vocab_size_;
   ThreadPool* pool_;
-  const GemmTier& gemm_;
   const NormTier& norm_;
   const RopeTier& rope_;
   const ActivationTier& activation_;
@@ -99,7 +99,9 @@ class LlamaModel {
   size_t hidden_, q_size_, kv_size_, inner_;
   size_t reserved_rows_ = 0;
   AlignedBuffer<float> x_, h_, q_, k_, v_, rotated_q_, attended_, gate_, up_;
-  std::vector<AdapterRun> adapter_runs_;
+  std::vector<uint32_t> row_indices_;
+  std::vector<AdapterRows> adapter_rows_;
+  std::array<std::vector<LoraUse>, kModules> lora_uses_;
 };
 
 }  // namespace infeng

@@ -25,7 +25,7 @@ Prompt = str | Sequence[Message]
 
 _NO_ADAPTER = -1
 # The float32 recipe is the reference: its cache loses nothing either.
-_KV_DTYPES = {"int8": "f16", "f32": "f32"}
+_KV_DTYPES = {"int8": "f16", "int4": "f16", "f32": "f32"}
 
 
 class Sampling(TypedDict, total=False):
@@ -59,8 +59,8 @@ class LLM:
         watch: models.Watch | None = None,
     ) -> None:
         """model: .infq or .gguf file, Hugging Face folder, or None for the default model.
-        adapters: PEFT folders by name. threads: "auto" takes one per core. dtype: "int8" or
-        "f32", None for the file's own (int8 when converting). force_path: the ISA tier. kv:
+        adapters: PEFT folders by name. threads: "auto" takes one per core. dtype: "int8",
+        "int4" or "f32", None for the file's own (int8 when converting). force_path: the ISA tier. kv:
         dtype of the KV cache, None f16, or f32 for f32 weights. watch: told of a conversion.
         Raises InputError, UsageError."""
         if threads != "auto" and threads < 1:

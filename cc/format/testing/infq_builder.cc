@@ -94,6 +94,53 @@ std::pair<std::string, std::string> PackPanels(const Matrix& m, size_t group) {
   return {Bytes(q), Bytes(scales)};
 }
 
+// A positive f32 of at most 65504 to binary16, rounded up.
+uint16_t HalfUp(float value) {
+  int exponent = 0;
+  std::frexp(value, &exponent);
+  exponent = std::max(exponent, -13);
+  const auto mantissa = static_cast<int>(std::ceil(std::ldexp(value, 11 - exponent)));
+  return static_cast<uint16_t>(((exponent + 13) << 10) + mantissa);
+}
+
+float HalfValue(uint16_t bits) {
+  const int exponent = std::max(bits >> 10 & 31, 1);
+  const int mantissa = (bits & 1023) + ((bits & 0x7c00) != 0 ? 1024 : 0);
+  const auto value = static_cast<float>(std::ldexp(mantissa, exponent - 25));
+  return bits >> 15 != 0 ? -value : value;
+}
+
+// The data, and scales and minima, of panel16x8: from -8 to 7 steps.
+std::pair<std::string, std::string> PackInt4(const Matrix& m) {
+  constexpr size_t kGroup = 32;
+  const size_t np = RoundUp(m.n, kPanelRows);
+  const size_t kp = RoundUp(m.k, kGroup);
+  std::vector<uint8_t> q(np * kp / 2);
+  std::vector<uint16_t> scales(np * kp / kGroup * 2);
+  for (size_t n = 0; n < m.n; ++n) {
+    const size_t panel = n / kPanelRows;
+    const size_t lane = n % kPanelRows;
+    for (size_t g = 0; g < kp / kGroup; ++g) {
+      const size_t end = std::min(m.k, (g + 1) * kGroup);
+      float largest = 0;
+      for (size_t k = g * kGroup; k < end; ++k) {
+        largest = std::max(largest, std::abs(m.values[n * m.k + k]));
+      }
+      uint16_t* scale = &scales[(panel * (kp / kGroup) + g) * 2 * kPanelRows + lane];
+      scale[0] = HalfUp(largest / 7.0F);
+      // -8 times it, exact: three more in the exponent.
+      scale[kPanelRows] = static_cast<uint16_t>(0x8000 + scale[0] + (3 << 10));
+      for (size_t k = g * kGroup; k < end && scale[0] != 0; ++k) {
+        const float steps = m.values[n * m.k + k] / HalfValue(scale[0]);
+        const auto u = static_cast<uint8_t>(std::nearbyint(steps) + 8);
+        uint8_t& byte = q[(panel * (kp / 8) + k / 8) * 64 + lane * 4 + k % 4];
+        byte = static_cast<uint8_t>(byte | (k % 8 < 4 ? u : u << 4));
+      }
+    }
+  }
+  return {Bytes(q), Bytes(scales)};
+}
+
 // The header, and the bytes of its pieces in the order of the file.
 struct Parts {
   // entry: where in the header the piece's offset, length and sum go.
@@ -141,17 +188,22 @@ void AddTensor(const std::string& name, const std::vector<uint64_t>& shape,
   const std::string entry = "/tensors/" + std::to_string(tensors.size());
   const Matrix weights = RandomWeights(name, shape, options.seed);
   const bool quantised = options.int8 && shape.size() == 2;
+  const bool int4 = quantised && options.int4 && name.starts_with("model.layers.");
   tensors.push_back({{"name", name},
                      {"shape", shape},
-                     {"dtype", quantised ? "i8" : "f32"},
-                     {"layout", quantised ? "panel16x4" : "rows"}});
+                     {"dtype", int4        ? "u4"
+                               : quantised ? "i8"
+                                           : "f32"},
+                     {"layout", int4        ? "panel16x8"
+                                : quantised ? "panel16x4"
+                                            : "rows"}});
   if (!quantised) {
     parts->Add(entry + "/data", PackRows(weights));
     return;
   }
-  tensors.back()["group"] = options.group;
+  tensors.back()["group"] = int4 ? 32 : options.group;
   tensors.back()["activation_digits"] = ActivationDigits(name, options.config.tie_word_embeddings);
-  auto [data, scale] = PackPanels(weights, options.group);
+  auto [data, scale] = int4 ? PackInt4(weights) : PackPanels(weights, options.group);
   parts->Add(entry + "/data", std::move(data));
   parts->Add(entry + "/scale", std::move(scale));
 }
@@ -205,7 +257,9 @@ std::string BuildInfq(const InfqOptions& options) {
   parts.header = {{"kind", "model"},
                   {"tool", "infq_builder"},
                   {"architecture", "llama"},
-                  {"recipe", options.int8 ? "int8" : "f32"},
+                  {"recipe", options.int4   ? "int4"
+                             : options.int8 ? "int8"
+                                            : "f32"},
                   {"config", ConfigJson(options.config)},
                   {"source", json::array()},
                   {"sections", json::array()},

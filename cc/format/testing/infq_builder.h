@@ -16,7 +16,8 @@ ModelConfig TinyConfig();
 
 struct InfqOptions {
   ModelConfig config = TinyConfig();
-  bool int8 = true;  // else f32
+  bool int8 = true;   // else f32
+  bool int4 = false;  // with int8: the layers in int4, embedding and head in int8
   uint32_t group = 32;
   uint32_t seed = 1;  // of the weights; those of both recipes stand for the same numbers
   std::string tokenizer = "{}";

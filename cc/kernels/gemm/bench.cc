@@ -1,12 +1,13 @@
 // What a linear layer costs: rows x n x k of the default model, by tier.
 //   bazel run //cc/kernels/gemm:bench -- --force_path=avx2 --benchmark_filter=Int8
 
+#include "perf/bench/bench.h"
+
 #include <benchmark/benchmark.h>
 
 #include <vector>
 
 #include "cc/kernels/gemm/bench_fixture.h"
-#include "perf/bench/bench.h"
 
 namespace infeng {
 namespace {
@@ -19,8 +20,9 @@ void Count(benchmark::State& state, size_t rows, size_t n, size_t k, size_t weig
   state.counters["rows"] = static_cast<double>(rows);
 }
 
-void Int8(benchmark::State& state) {
-  auto& layer = Fixture<Int8Layer>(state.range(0), state.range(1), state.range(2), state.range(3));
+template <class Layer>
+void Quantised(benchmark::State& state) {
+  auto& layer = Fixture<Layer>(state.range(0), state.range(1), state.range(2), state.range(3));
   for (auto _ : state) {
     do {
       layer.Run();
@@ -41,10 +43,11 @@ void F32(benchmark::State& state) {
   Count(state, layer.rows, layer.n, layer.k, layer.WeightBytes());
 }
 
-// A linear layer and the low-rank term of LoRA, rows dealt out to the adapters in runs.
+// A linear layer and the low-rank updates of its rows.
+template <class Base>
 void Lora(benchmark::State& state) {
-  auto& layer = Fixture<LoraLayer>(state.range(0), state.range(1), state.range(2), state.range(3),
-                                   state.range(4));
+  auto& layer = Fixture<LoraLayer<Base>>(state.range(0), state.range(1), state.range(2),
+                                         state.range(3), state.range(4));
   for (auto _ : state) {
     do {
       layer.Run();
@@ -57,7 +60,7 @@ void Lora(benchmark::State& state) {
 const std::vector<int64_t> kRows = {1, 4, 16, 128};
 
 void Prepare() {
-  auto* int8 = benchmark::RegisterBenchmark("Int8", Int8);
+  auto* int8 = benchmark::RegisterBenchmark("Int8", Quantised<Int8Layer>);
   int8->ArgNames({"rows", "n", "k", "digits"});
   int8->ArgsProduct({kRows, {576, 1536}, {576}, {1}});
   int8->ArgsProduct({kRows, {576}, {576}, {2}});
@@ -67,7 +70,7 @@ void Prepare() {
   f32->ArgNames({"rows", "n", "k"});
   f32->ArgsProduct({kRows, {192, 576, 1536}, {576}});
   f32->ArgsProduct({kRows, {576}, {1536}});
-  auto* lora = benchmark::RegisterBenchmark("Lora", Lora);
+  auto* lora = benchmark::RegisterBenchmark("Lora", Lora<Int8Layer>);
   lora->ArgNames({"rows", "n", "k", "rank", "adapters"});
   lora->ArgsProduct({kRows, {576}, {576}, {8, 16, 64}, {1, 4}});
   lora->ArgsProduct({kRows, {1536}, {576}, {16}, {1, 4}});

@@ -13,6 +13,7 @@
 #include "cc/base/aligned_buffer.h"
 #include "cc/base/thread_pool.h"
 #include "cc/kernels/gemm/gemm.h"
+#include "cc/kernels/lora/lora.h"
 #include "perf/bench/bench.h"
 
 namespace infeng {
@@ -45,44 +46,92 @@ inline void FillActivations(AlignedBuffer<float>* x) {
   for (size_t i = 0; i < x->size(); ++i) (*x)[i] = static_cast<float>(i % 97) - 48.0f;
 }
 
+// Owns what QuantizedRows points to.
+struct BenchInput {
+  BenchInput(size_t rows, size_t k, size_t digits)
+      : x(rows * k),
+        q(rows * digits * k),
+        scale(rows * digits * k / kBenchGroup),
+        offset(scale.size()),
+        sum(scale.size()),
+        view{q.data(), scale.data(), offset.data(), sum.data(), rows, digits, k, kBenchGroup} {
+    FillActivations(&x);
+  }
+
+  void Quantize() {
+    GemmKernels(bench::GetFlags().tier).quantize({x.data(), view.kp, view.kp, 0, view.rows, view});
+  }
+
+  AlignedBuffer<float> x;
+  AlignedBuffer<int8_t> q;
+  AlignedBuffer<float> scale;
+  AlignedBuffer<int32_t> offset;
+  AlignedBuffer<float> sum;
+  QuantizedRows view;
+};
+
 struct Int8Layer {
   Int8Layer(size_t rows, size_t n, size_t k, size_t digits)
       : rows(rows),
         n(n),
         k(k),
-        x(rows * k),
+        input(rows, k, digits),
         w(n * k),
         w_scale(n * k / kBenchGroup),
-        q(rows * digits * k),
-        scale(rows * digits * k / kBenchGroup),
-        offset(scale.size()),
-        y(rows * n),
-        view{q.data(), scale.data(), offset.data(), digits, k, kBenchGroup} {
-    FillActivations(&x);
+        y(rows * n) {
     for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<int8_t>(i * 31 % 255 - 127);
     for (uint16_t& s : w_scale) s = 0x3c00;
   }
 
+  void RunPanels(size_t begin, size_t end) {
+    GemmKernels(bench::GetFlags().tier)
+        .int8_linear({w.data(), w_scale.data(), input.view.digits, input.view, n, begin, end,
+                      y.data(), n, false});
+  }
   void Run() {
-    const GemmTier& kernels = GemmKernels(bench::GetFlags().tier);
-    kernels.quantize({x.data(), k, k, 0, rows, view});
-    BenchRanges(n / 16, [&](size_t begin, size_t end) {
-      kernels.int8_linear(
-          {w.data(), w_scale.data(), view.digits, view, rows, n, begin, end, y.data(), n, false});
-    });
+    input.Quantize();
+    BenchRanges(n / 16, [&](size_t begin, size_t end) { RunPanels(begin, end); });
   }
 
   size_t WeightBytes() const { return w.size() + w_scale.size() * sizeof(uint16_t); }
 
   size_t rows, n, k;
-  AlignedBuffer<float> x;
+  BenchInput input;
   AlignedBuffer<int8_t> w;
   AlignedBuffer<uint16_t> w_scale;
-  AlignedBuffer<int8_t> q;
-  AlignedBuffer<float> scale;
-  AlignedBuffer<int32_t> offset;
   AlignedBuffer<float> y;
-  QuantizedRows view;
+};
+
+struct Int4Layer {
+  Int4Layer(size_t rows, size_t n, size_t k, size_t digits)
+      : rows(rows),
+        n(n),
+        k(k),
+        input(rows, k, digits),
+        w(n * k / 2),
+        w_scale(n * k / kBenchGroup * 2),
+        y(rows * n) {
+    for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<uint8_t>(i * 31);
+    for (uint16_t& s : w_scale) s = 0x2c00;
+  }
+
+  void RunPanels(size_t begin, size_t end) {
+    GemmKernels(bench::GetFlags().tier)
+        .int4_linear({w.data(), w_scale.data(), input.view.digits, input.view, n, begin, end,
+                      y.data(), n, false});
+  }
+  void Run() {
+    input.Quantize();
+    BenchRanges(n / 16, [&](size_t begin, size_t end) { RunPanels(begin, end); });
+  }
+
+  size_t WeightBytes() const { return w.size() + w_scale.size() * sizeof(uint16_t); }
+
+  size_t rows, n, k;
+  BenchInput input;
+  AlignedBuffer<uint8_t> w;
+  AlignedBuffer<uint16_t> w_scale;
+  AlignedBuffer<float> y;
 };
 
 struct F32Layer {
@@ -106,38 +155,44 @@ struct F32Layer {
   AlignedBuffer<float> x, w, y;
 };
 
-// The low-rank term as cc/model computes it: two f32 layers per adapter, over that adapter's rows.
+// A layer and the low-rank updates of its rows, dealt out to the adapters in turn, as
+// LinearRunner of cc/model does it.
+template <class Base>
 struct LoraLayer {
   LoraLayer(size_t rows, size_t n, size_t k, size_t rank, size_t adapters)
-      : base(rows, n, k, 1), rank(rank), rank_padded((rank + 15) / 16 * 16), low(rows * rank_padded) {
+      : base(rows, n, k, 1), rank(rank), low_stride((rank + 7) / 8 * 8), low(rows * low_stride) {
     for (size_t i = 0; i < std::min(adapters, rows); ++i) {
-      down.emplace_back(rank * k);
-      up.emplace_back(n * rank_padded);
-      std::fill(down.back().begin(), down.back().end(), 0.25f);
-      std::fill(up.back().begin(), up.back().end(), 0.25f);
+      a.emplace_back(low_stride * k);
+      b.emplace_back(n * rank);
+      std::fill(a.back().begin(), a.back().end(), 0x3400);
+      std::fill(b.back().begin(), b.back().end(), 0x3400);
+      row_indices.emplace_back();
+    }
+    for (size_t i = 0; i < rows; ++i) {
+      row_indices[i % row_indices.size()].push_back(static_cast<uint32_t>(i));
     }
   }
 
   void Run() {
-    base.Run();
-    const GemmTier& kernels = GemmKernels(bench::GetFlags().tier);
-    const size_t used = down.size();
-    for (size_t i = 0; i < used; ++i) {
-      const size_t begin = base.rows * i / used;
-      const size_t count = base.rows * (i + 1) / used - begin;
-      kernels.f32_linear({down[i].data(), base.k, base.x.data() + begin * base.k, base.k, count, 0,
-                          rank, low.data() + begin * rank_padded, rank_padded, false});
-      BenchRanges(base.n / 16, [&](size_t from, size_t to) {
-        kernels.f32_linear({up[i].data(), rank_padded, low.data() + begin * rank_padded,
-                            rank_padded, count, from * 16, to * 16,
-                            base.y.data() + begin * base.n, base.n, true});
-      });
+    const LoraTier& kernels = LoraKernels(bench::GetFlags().tier);
+    base.input.Quantize();
+    for (size_t i = 0; i < a.size(); ++i) {
+      kernels.shrink({a[i].data(), rank, base.k, base.input.x.data(), base.k, row_indices[i].data(),
+                      row_indices[i].size(), 1.0f, low.data(), low_stride});
     }
+    BenchRanges(base.n / 16, [&](size_t begin, size_t end) {
+      base.RunPanels(begin, end);
+      for (size_t i = 0; i < a.size(); ++i) {
+        kernels.expand({b[i].data(), rank, low.data(), low_stride, row_indices[i].data(),
+                        row_indices[i].size(), base.n, begin, end, base.y.data(), base.n});
+      }
+    });
   }
 
-  Int8Layer base;
-  size_t rank, rank_padded;
-  std::vector<AlignedBuffer<float>> down, up;
+  Base base;
+  size_t rank, low_stride;
+  std::vector<AlignedBuffer<uint16_t>> a, b;
+  std::vector<std::vector<uint32_t>> row_indices;
   AlignedBuffer<float> low;
 };
 

@@ -15,15 +15,31 @@ inline V LoadPadded(const float* x, size_t k, size_t at) {
   return at < k ? Load(x + at) : Set1(0.0f);
 }
 
-// -128 * sum of q, for kernels that add 128 to the weights to make them unsigned.
-inline int32_t WeightOffset(const int8_t* q, size_t group) {
-  int32_t sum = 0;
-  for (size_t i = 0; i < group; ++i) sum += q[i];
-  return -128 * sum;
+// Where the rows from `row` on lie in QuantizedRows, to the end of their tile.
+struct RowPlace {
+  size_t
+      tile_rows;    // from one four of k, or one group, to the next: 4 * tile_rows bytes, tile_rows
+  const int8_t* q;  // of digit 0, k 0
+  size_t at;        // index of scale, offset and sum of digit 0, group 0
+};
+
+inline RowPlace PlaceOf(const QuantizedRows& x, size_t row) {
+  const size_t first = row / kRowTile * kRowTile;
+  const size_t rows = x.rows - first < kRowTile ? x.rows - first : kRowTile;
+  const size_t groups = x.kp / x.group;
+  return {rows, x.q + first * x.digits * x.kp + (row - first) * 4,
+          first * x.digits * groups + (row - first)};
 }
 
-inline void QuantizeGroup(const QuantizeArgs& a, const float* x, size_t row, size_t g) {
+inline void StoreTile(int8_t* q, size_t step, V values) {
+  int8_t bytes[16];
+  StoreI8(bytes, values);
+  for (int i = 0; i < 4; ++i) __builtin_memcpy(q + i * step, bytes + i * 4, 4);
+}
+
+inline void QuantizeGroup(const QuantizeArgs& a, size_t row, size_t g) {
   const QuantizedRows& out = a.out;
+  const float* x = a.x + row * a.x_stride;
   const size_t groups = out.kp / out.group;
   const size_t at = g * out.group;
   V amax_lanes = Set1(0.0f);
@@ -36,40 +52,94 @@ inline void QuantizeGroup(const QuantizeArgs& a, const float* x, size_t row, siz
   const bool nonzero = finite && inverse <= kMaxFinite;
   const float scale = nonzero ? amax / 127.0f : (finite ? 0.0f : __builtin_nanf(""));
   const V factor = Set1(inverse);
-  int8_t* q = out.q + row * out.digits * out.kp + at;
-  const size_t first = row * out.digits * groups + g;
-  out.scale[first] = scale;
-  for (size_t i = 0; i < out.group; i += 16) {
-    StoreI8(q + i, nonzero ? Mul(LoadPadded(x, a.k, at + i), factor) : Set1(0.0f));
-  }
-  out.offset[first] = WeightOffset(q, out.group);
-  if (out.digits == 1) return;
-
+  const RowPlace place = PlaceOf(out, row);
+  const size_t step = place.tile_rows * 4;
+  int8_t* q = out.q + (place.q - out.q) + at * place.tile_rows;
+  size_t index = place.at + g * place.tile_rows;
   const float scale2 = scale / 254.0f;
   const float inverse2 = 1.0f / scale2;
   const bool nonzero2 = nonzero && inverse2 <= kMaxFinite;
-  int8_t* q2 = q + out.kp;
+  // The sums are of small integers, so exact in any order.
+  V sum = Set1(0.0f);
+  V sum2 = Set1(0.0f);
   for (size_t i = 0; i < out.group; i += 16) {
+    const V value = nonzero ? LoadPadded(x, a.k, at + i) : Set1(0.0f);
+    const V digit = nonzero ? Round(Mul(value, factor)) : Set1(0.0f);
+    StoreTile(q + i * place.tile_rows, step, digit);
+    sum = Add(sum, digit);
+    if (out.digits == 1) continue;
     V r = Set1(0.0f);
     if (nonzero2) {
-      r = Fma(Set1(-scale), LoadI8(q + i), LoadPadded(x, a.k, at + i));
-      r = Min(Set1(127.0f), Max(Set1(-127.0f), Mul(r, Set1(inverse2))));
+      r = Mul(Fma(Set1(-scale), digit, value), Set1(inverse2));
+      r = Round(Min(Set1(127.0f), Max(Set1(-127.0f), r)));
     }
-    StoreI8(q2 + i, r);
+    StoreTile(q + (out.kp + i) * place.tile_rows, step, r);
+    sum2 = Add(sum2, r);
   }
-  out.scale[first + groups] = nonzero2 ? scale2 : 0.0f;
-  out.offset[first + groups] = WeightOffset(q2, out.group);
+  const auto store = [&](float digit_scale, float digit_sum) {
+    out.scale[index] = digit_scale;
+    out.offset[index] = -128 * static_cast<int32_t>(digit_sum);
+    out.sum[index] = digit_scale * digit_sum;
+    index += groups * place.tile_rows;
+  };
+  store(scale, Sum(sum));
+  if (out.digits == 2) store(nonzero2 ? scale2 : 0.0f, Sum(sum2));
 }
 
-inline size_t OutputsOfPanel(const Int8LinearArgs& a, size_t panel) {
+template <class Args>
+inline size_t OutputsOfPanel(const Args& a, size_t panel) {
   const size_t left = a.n - panel * 16;
   return left < 16 ? left : 16;
+}
+
+// Rows whose sums wait while k goes on, and the bytes of one row's k (int8) that make a block: the
+// weights of a block of k stay in the first-level cache for all those rows.
+constexpr size_t kChunkRows = 64;
+constexpr size_t kBlockK = 512;
+
+// At most Rows rows at once, then half as many, down to one.
+template <int Rows, class Tile, class Args>
+inline void TileRows(const Args& a, size_t panel, size_t row, size_t row_end, size_t g,
+                     size_t g_end, float* acc) {
+  static_assert(kChunkRows % Rows == 0);
+  for (; row + Rows <= row_end; row += Rows, acc += Rows * 16) {
+    Tile::template Run<Rows>(a, panel, row, g, g_end, acc);
+  }
+  if constexpr (Rows > 1) {
+    if (row < row_end) TileRows<Rows / 2, Tile>(a, panel, row, row_end, g, g_end, acc);
+  }
+}
+
+// A linear layer out of tiles: Tile::Run<Rows> adds groups g to g_end of Rows rows to acc
+// [Rows][16], which begins at +0.
+template <class Tile, class Args>
+inline void LinearPanels(const Args& a) {
+  alignas(64) float acc[kChunkRows * 16];
+  const size_t groups = a.x.kp / a.x.group;
+  const size_t step = a.x.group < kBlockK ? kBlockK / a.x.group : 1;
+  for (size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
+    const size_t count = OutputsOfPanel(a, panel);
+    for (size_t row = 0; row < a.x.rows; row += kChunkRows) {
+      const size_t end = a.x.rows - row < kChunkRows ? a.x.rows : row + kChunkRows;
+      for (size_t i = 0; i < end - row; ++i) Store(acc + i * 16, Set1(0.0f));
+      for (size_t g = 0; g < groups; g += step) {
+        const size_t g_end = groups - g < step ? groups : g + step;
+        TileRows<Tile::kRows, Tile>(a, panel, row, end, g, g_end, acc);
+      }
+      for (size_t i = row; i < end; ++i) {
+        float* y = a.y + i * a.y_stride + panel * 16;
+        V sum = Load(acc + (i - row) * 16);
+        if (a.accumulate) sum = Add(LoadN(y, count), sum);
+        StoreN(y, sum, count);
+      }
+    }
+  }
 }
 
 void Quantize(const QuantizeArgs& a) {
   const size_t groups = a.out.kp / a.out.group;
   for (size_t row = a.row_begin; row < a.row_end; ++row) {
-    for (size_t g = 0; g < groups; ++g) QuantizeGroup(a, a.x + row * a.x_stride, row, g);
+    for (size_t g = 0; g < groups; ++g) QuantizeGroup(a, row, g);
   }
 }
 

@@ -57,13 +57,30 @@ struct Quantized {
   AlignedBuffer<int8_t> q;
   AlignedBuffer<float> scale;
   AlignedBuffer<int32_t> offset;
+  AlignedBuffer<float> sum;
   QuantizedRows view;
 
   Quantized(size_t rows, size_t k, size_t group, size_t digits)
       : q(rows * digits * RoundUp(k, group)),
         scale(rows * digits * (RoundUp(k, group) / group)),
         offset(scale.size()),
-        view{q.data(), scale.data(), offset.data(), digits, RoundUp(k, group), group} {}
+        sum(scale.size()),
+        view{q.data(), scale.data(), offset.data(),     sum.data(),
+             rows,     digits,       RoundUp(k, group), group} {}
+
+  // Where tier.h says that they are.
+  int8_t q_at(size_t row, size_t digit, size_t i) const {
+    const size_t first = row / 4 * 4;
+    const size_t tile = std::min<size_t>(view.rows - first, 4);
+    return q[first * view.digits * view.kp + (digit * view.kp / 4 + i / 4) * tile * 4 +
+             (row - first) * 4 + i % 4];
+  }
+  size_t group_at(size_t row, size_t digit, size_t g) const {
+    const size_t groups = view.kp / view.group;
+    const size_t first = row / 4 * 4;
+    const size_t tile = std::min<size_t>(view.rows - first, 4);
+    return first * view.digits * groups + (digit * groups + g) * tile + row - first;
+  }
 };
 
 Quantized Quantize(const GemmTier& kernels, const Rows& x, size_t group, size_t digits) {
@@ -109,14 +126,59 @@ Int8Weight RandomWeight(size_t n, size_t k, size_t group, uint32_t seed) {
   return weight;
 }
 
-Rows Int8Linear(const GemmTier& kernels, const Quantized& x, size_t rows, const Int8Weight& w,
-                size_t digits, bool accumulate) {
-  Rows y(rows, w.n);
+Rows Int8Linear(const GemmTier& kernels, const Quantized& x, const Int8Weight& w, size_t digits,
+                bool accumulate) {
+  Rows y(x.view.rows, w.n);
   std::fill_n(y.data.data(), y.data.size(), 0.75f);
   // In two ranges of panels, as threads would.
   for (const auto& [begin, end] : {std::pair{size_t{0}, w.panels / 2}, {w.panels / 2, w.panels}}) {
-    kernels.int8_linear({w.w.data(), w.scale.data(), digits, x.view, rows, w.n, begin, end,
-                         y.data.data(), y.stride, accumulate});
+    kernels.int8_linear({w.w.data(), w.scale.data(), digits, x.view, w.n, begin, end, y.data.data(),
+                         y.stride, accumulate});
+  }
+  return y;
+}
+
+struct Int4Weight {
+  size_t n, k, kp, panels;
+  AlignedBuffer<uint8_t> w;
+  AlignedBuffer<uint16_t> scale;
+
+  Int4Weight(size_t n, size_t k)
+      : n(n),
+        k(k),
+        kp(RoundUp(k, 32)),
+        panels(RoundUp(n, 16) / 16),
+        w(panels * 8 * kp),
+        scale(panels * kp) {}
+
+  int at(size_t row, size_t i) const {
+    const int byte = w[row / 16 * 8 * kp + i / 8 * 64 + row % 16 * 4 + i % 4];
+    return i % 8 < 4 ? byte & 15 : byte >> 4;
+  }
+  uint16_t& scale_at(size_t row, size_t g) {
+    return scale[(row / 16 * kp / 32 + g) * 32 + row % 16];
+  }
+  uint16_t& min_at(size_t row, size_t g) {
+    return scale[(row / 16 * kp / 32 + g) * 32 + 16 + row % 16];
+  }
+};
+
+// Scales and minima of both signs, denormals among them.
+Int4Weight RandomInt4(size_t n, size_t k, uint32_t seed) {
+  std::mt19937 random(seed);
+  Int4Weight weight(n, k);
+  for (uint8_t& byte : weight.w) byte = static_cast<uint8_t>(random());
+  for (uint16_t& half : weight.scale) half = static_cast<uint16_t>(random() % 0xc000 & 0xbfff);
+  return weight;
+}
+
+Rows Int4Linear(const GemmTier& kernels, const Quantized& x, const Int4Weight& w, size_t digits,
+                bool accumulate) {
+  Rows y(x.view.rows, w.n);
+  std::fill_n(y.data.data(), y.data.size(), 0.75f);
+  for (const auto& [begin, end] : {std::pair{size_t{0}, w.panels / 3}, {w.panels / 3, w.panels}}) {
+    kernels.int4_linear({w.w.data(), w.scale.data(), digits, x.view, w.n, begin, end, y.data.data(),
+                         y.stride, accumulate});
   }
   return y;
 }
@@ -139,28 +201,31 @@ TEST_P(Gemm, QuantizeIsWhatItSays) {
   const Quantized out = Quantize(*kernels, x, 32, 2);
   for (size_t row = 0; row < x.rows; ++row) {
     for (size_t g = 0; g < 3; ++g) {
-      const size_t first = row * 2 * 3 + g;
+      const size_t first = out.group_at(row, 0, g);
+      const size_t second = out.group_at(row, 1, g);
       int sums[2] = {};
       float amax = 0;
       for (size_t i = g * 32; i < std::min<size_t>(x.k, g * 32 + 32); ++i) {
         amax = std::max(amax, std::abs(x.at(row, i)));
       }
       EXPECT_EQ(out.scale[first], amax / 127.0f);
-      EXPECT_EQ(out.scale[first + 3], amax / 127.0f / 254.0f);
+      EXPECT_EQ(out.scale[second], amax / 127.0f / 254.0f);
       for (size_t i = g * 32; i < g * 32 + 32; ++i) {
         const float value = i < x.k ? x.at(row, i) : 0.0f;
-        const int q = out.q[(row * 2) * 96 + i];
-        const int q2 = out.q[(row * 2 + 1) * 96 + i];
+        const int q = out.q_at(row, 0, i);
+        const int q2 = out.q_at(row, 1, i);
         EXPECT_EQ(q, std::nearbyint(value * (127.0f / amax)));
         EXPECT_LE(std::abs(q2), 127);
         // Half a step of the second digit, and what rounding in f32 may add.
-        EXPECT_NEAR(out.scale[first] * q + out.scale[first + 3] * q2, value,
-                    out.scale[first + 3] * 0.502f);
+        EXPECT_NEAR(out.scale[first] * q + out.scale[second] * q2, value,
+                    out.scale[second] * 0.502f);
         sums[0] += q;
         sums[1] += q2;
       }
       EXPECT_EQ(out.offset[first], -128 * sums[0]);
-      EXPECT_EQ(out.offset[first + 3], -128 * sums[1]);
+      EXPECT_EQ(out.offset[second], -128 * sums[1]);
+      EXPECT_EQ(out.sum[first], out.scale[first] * static_cast<float>(sums[0]));
+      EXPECT_EQ(out.sum[second], out.scale[second] * static_cast<float>(sums[1]));
     }
   }
 }
@@ -175,6 +240,7 @@ TEST_P(Gemm, QuantizeEqualsScalar) {
         EXPECT_TRUE(SameBits(a.q, b.q));
         EXPECT_TRUE(SameBits(a.scale, b.scale));
         EXPECT_TRUE(SameBits(a.offset, b.offset));
+        EXPECT_TRUE(SameBits(a.sum, b.sum));
       }
     }
   }
@@ -211,7 +277,7 @@ TEST_P(Gemm, NotFiniteInputMakesNan) {
   for (const float bad : {NAN, -NAN, INFINITY, -INFINITY}) {
     Rows x = RandomRows(2, 64, 1);
     x.at(1, 40) = bad;
-    const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 32, 1), 2, w, 1, false);
+    const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 32, 1), w, 1, false);
     for (size_t n = 0; n < 16; ++n) {
       EXPECT_TRUE(std::isfinite(y.at(0, n)));
       EXPECT_TRUE(std::isnan(y.at(1, n)));
@@ -221,9 +287,9 @@ TEST_P(Gemm, NotFiniteInputMakesNan) {
 
 TEST_P(Gemm, Int8EqualsScalar) {
   uint32_t seed = 0;
-  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 17u}) {
+  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 17u, 71u}) {
     for (const auto& [n, k] :
-         {std::pair<size_t, size_t>{1, 1}, {16, 32}, {17, 33}, {40, 100}, {23, 64}, {48, 576}}) {
+         {std::pair<size_t, size_t>{1, 1}, {16, 32}, {17, 33}, {40, 100}, {23, 64}, {48, 1100}}) {
       for (const size_t digits : {1u, 2u}) {
         for (const bool accumulate : {false, true}) {
           const size_t group = ++seed % 3 == 0 ? 64 : 32;
@@ -231,8 +297,8 @@ TEST_P(Gemm, Int8EqualsScalar) {
           const Rows x = RandomRows(rows, k, seed + 1000);
           // Two digits are there; the linear layer uses one or both.
           const Quantized q = Quantize(scalar, x, group, 2);
-          const Rows got = Int8Linear(*kernels, q, rows, w, digits, accumulate);
-          const Rows want = Int8Linear(scalar, q, rows, w, digits, accumulate);
+          const Rows got = Int8Linear(*kernels, q, w, digits, accumulate);
+          const Rows want = Int8Linear(scalar, q, w, digits, accumulate);
           EXPECT_TRUE(SameBits(got.data, want.data)) << rows << " " << n << " " << k;
         }
       }
@@ -244,7 +310,7 @@ TEST_P(Gemm, Int8IsThePromisedFormula) {
   Int8Weight w = RandomWeight(20, 70, 32, 5);
   const Rows x = RandomRows(3, 70, 6);
   const Quantized q = Quantize(*kernels, x, 32, 2);
-  const Rows got = Int8Linear(*kernels, q, 3, w, 2, true);
+  const Rows got = Int8Linear(*kernels, q, w, 2, true);
   for (size_t row = 0; row < 3; ++row) {
     for (size_t n = 0; n < 20; ++n) {
       float acc = 0.0f;
@@ -253,9 +319,9 @@ TEST_P(Gemm, Int8IsThePromisedFormula) {
         for (size_t d = 0; d < 2; ++d) {
           int32_t sum = 0;
           for (size_t i = g * 32; i < g * 32 + 32; ++i) {
-            sum += w.at(n, i) * q.q[(row * 2 + d) * 96 + i];
+            sum += w.at(n, i) * q.q_at(row, d, i);
           }
-          const float scale = w_scale * q.scale[(row * 2 + d) * 3 + g];
+          const float scale = w_scale * q.scale[q.group_at(row, d, g)];
           acc = std::fma(static_cast<float>(sum), scale, acc);
         }
       }
@@ -278,7 +344,7 @@ TEST_P(Gemm, Int8Extremes) {
     for (size_t row = 0; row < x.rows; ++row) {
       for (size_t i = 0; i < x.k; ++i) x.at(row, i) = static_cast<float>(127 * sign);
     }
-    const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 1024, 1), 9, w, 1, false);
+    const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 1024, 1), w, 1, false);
     for (size_t row = 0; row < x.rows; ++row) {
       for (size_t n = 0; n < w.n; ++n) {
         EXPECT_EQ(y.at(row, n), n % 2 == 0 ? static_cast<float>(127 * 127 * 1024 * sign) : 0.0f);
@@ -287,14 +353,104 @@ TEST_P(Gemm, Int8Extremes) {
   }
 }
 
+TEST_P(Gemm, LongExtremesAreExact) {
+  // K of 16384 and all products of one sign, in groups whose partial sums f32 holds exactly.
+  for (const int least : {-127, 127}) {
+    for (const int sign : {1, -1}) {
+      Int8Weight w(17, 16384, 32);
+      for (size_t n = 0; n < w.n; ++n) {
+        for (size_t i = 0; i < w.k; ++i) w.at(n, i) = static_cast<int8_t>(least);
+        for (size_t g = 0; g < w.kp / 32; ++g) w.scale_at(n, g) = 0x3f80;
+      }
+      Rows x(6, w.k);
+      for (float& value : x.data) value = static_cast<float>(127 * sign);
+      const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 32, 1), w, 1, false);
+      for (size_t row = 0; row < x.rows; ++row) {
+        for (size_t n = 0; n < w.n; ++n) {
+          EXPECT_EQ(y.at(row, n), static_cast<float>(127 * sign * least * 16384));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Gemm, Int4Extremes) {
+  for (const int sign : {1, -1}) {
+    Int4Weight w(20, 16384);
+    for (uint8_t& byte : w.w) byte = 0xff;
+    for (size_t n = 0; n < w.n; ++n) {
+      for (size_t g = 0; g < w.kp / 32; ++g) {
+        w.scale_at(n, g) = 0x3c00;                      // 1
+        w.min_at(n, g) = n % 2 == 0 ? 0xcb80 : 0x0000;  // -15
+      }
+    }
+    Rows x(9, w.k);
+    for (float& value : x.data) value = static_cast<float>(127 * sign);
+    const Rows y = Int4Linear(*kernels, Quantize(*kernels, x, 32, 1), w, 1, false);
+    for (size_t row = 0; row < x.rows; ++row) {
+      for (size_t n = 0; n < w.n; ++n) {
+        EXPECT_EQ(y.at(row, n), n % 2 == 0 ? 0.0f : static_cast<float>(15 * 127 * sign * 16384));
+      }
+    }
+  }
+}
+
+TEST_P(Gemm, Int4EqualsScalar) {
+  uint32_t seed = 0;
+  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 17u, 71u}) {
+    for (const auto& [n, k] :
+         {std::pair<size_t, size_t>{1, 1}, {16, 32}, {17, 33}, {40, 100}, {23, 64}, {48, 1100}}) {
+      for (const size_t digits : {1u, 2u}) {
+        for (const bool accumulate : {false, true}) {
+          const Int4Weight w = RandomInt4(n, k, ++seed);
+          const Quantized q = Quantize(scalar, RandomRows(rows, k, seed + 1000), 32, 2);
+          EXPECT_TRUE(SameBits(Int4Linear(*kernels, q, w, digits, accumulate).data,
+                               Int4Linear(scalar, q, w, digits, accumulate).data))
+              << rows << " " << n << " " << k;
+        }
+      }
+    }
+  }
+}
+
+float FromHalf(uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const float magnitude = exponent == 0
+                              ? std::ldexp(static_cast<float>(half & 1023), -24)
+                              : std::ldexp(static_cast<float>((half & 1023) + 1024), exponent - 25);
+  return half >> 15 != 0 ? -magnitude : magnitude;
+}
+
+TEST_P(Gemm, Int4IsThePromisedFormula) {
+  Int4Weight w = RandomInt4(20, 70, 5);
+  const Rows x = RandomRows(5, 70, 6);
+  const Quantized q = Quantize(*kernels, x, 32, 2);
+  const Rows got = Int4Linear(*kernels, q, w, 2, true);
+  for (size_t row = 0; row < 5; ++row) {
+    for (size_t n = 0; n < 20; ++n) {
+      float acc = 0.0f;
+      for (size_t g = 0; g < 3; ++g) {
+        for (size_t d = 0; d < 2; ++d) {
+          int32_t sum = 0;
+          for (size_t i = g * 32; i < g * 32 + 32; ++i) sum += w.at(n, i) * q.q_at(row, d, i);
+          const size_t at = q.group_at(row, d, g);
+          acc = std::fma(static_cast<float>(sum), FromHalf(w.scale_at(n, g)) * q.scale[at], acc);
+          acc = std::fma(FromHalf(w.min_at(n, g)), q.sum[at], acc);
+        }
+      }
+      EXPECT_EQ(got.at(row, n), 0.75f + acc);
+    }
+  }
+}
+
 TEST_P(Gemm, RowsDoNotDependOnBatchMates) {
   const Int8Weight w = RandomWeight(64, 128, 32, 9);
   const Rows x = RandomRows(13, 128, 10);
-  const Rows together = Int8Linear(*kernels, Quantize(*kernels, x, 32, 2), 13, w, 2, false);
+  const Rows together = Int8Linear(*kernels, Quantize(*kernels, x, 32, 2), w, 2, false);
   for (size_t row = 0; row < 13; ++row) {
     Rows one(1, 128);
     std::copy_n(&x.data[row * x.stride], x.stride, one.data.data());
-    const Rows alone = Int8Linear(*kernels, Quantize(*kernels, one, 32, 2), 1, w, 2, false);
+    const Rows alone = Int8Linear(*kernels, Quantize(*kernels, one, 32, 2), w, 2, false);
     EXPECT_EQ(0, std::memcmp(alone.data.data(), &together.data[row * 64], 64 * sizeof(float)));
   }
 }

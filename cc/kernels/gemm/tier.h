@@ -7,13 +7,21 @@
 // Plain-C views, safe to share with code that is compiled for other instruction sets.
 namespace infeng {
 
-// Activations in int8: x[row][k] = sum over digits d of scale[row][d][k / group] * q[row][d][k].
+// Rows that lie side by side in QuantizedRows.
+constexpr size_t kRowTile = 4;
+
+// Activations in int8: x[row][k] = sum over digits d of scale(row, d, k / group) * q(row, d, k).
 // k is padded with zeros to kp, a multiple of group; groups = kp / group.
+// In tiles of kRowTile rows, the last with those that are left: a tile of t rows has
+//   q [digits][kp / 4][t][4], within -127..127, and
+//   scale, offset, sum [digits][groups][t]: offset is -128 * sum of q, sum is scale * sum of q.
 struct QuantizedRows {
-  int8_t* q;        // [rows][digits][kp], within -127..127
-  float* scale;     // [rows][digits][groups]
-  int32_t* offset;  // [rows][digits][groups]: -128 * sum of the group's q
-  size_t digits;    // 1 or 2
+  int8_t* q;        // [rows * digits * kp]
+  float* scale;     // [rows * digits * groups]
+  int32_t* offset;  // the same
+  float* sum;       // the same
+  size_t rows;
+  size_t digits;  // 1 or 2
   size_t kp;
   size_t group;  // a multiple of 32
 };
@@ -22,7 +30,7 @@ struct QuantizeArgs {
   const float* x;  // [rows][x_stride], zero from k to k rounded up to 16
   size_t x_stride;
   size_t k;
-  size_t row_begin, row_end;
+  size_t row_begin, row_end;  // of out
   QuantizedRows out;
 };
 
@@ -34,8 +42,23 @@ struct Int8LinearArgs {
   const uint16_t* scale;  // [panels][groups][16] bfloat16
   size_t digits;          // of the input to use: at most x.digits
   QuantizedRows x;
-  size_t rows;
   size_t n;  // outputs; those of the last panel beyond n are not written
+  size_t panel_begin, panel_end;
+  float* y;  // [rows][y_stride]
+  size_t y_stride;
+  bool accumulate;  // y = y + result, else y = result
+};
+
+// y[row][n] (+)= sum over k of x[row][k] * w[n][k] with w = scale * u + min, u in 0..15.
+// In f32 from +0, for each group in order and each digit in order:
+//   acc = fma(float(integer sum of u * q), w_scale * x_scale, acc)
+//   acc = fma(w_min, x_sum, acc)
+struct Int4LinearArgs {
+  const uint8_t* w;       // [panels][kp / 8][16][4]: byte j has k + j below, k + 4 + j above
+  const uint16_t* scale;  // [panels][groups][2][16] binary16: scales, then minima
+  size_t digits;          // of the input to use: at most x.digits
+  QuantizedRows x;        // groups of 32
+  size_t n;               // outputs; those of the last panel beyond n are not written
   size_t panel_begin, panel_end;
   float* y;  // [rows][y_stride]
   size_t y_stride;
@@ -62,6 +85,7 @@ struct GemmTier {
   // q2 = clamp(rne(r * (1 / scale2)), -127, 127); both are 0 if 1 / scale2 overflows.
   void (*quantize)(const QuantizeArgs&);
   void (*int8_linear)(const Int8LinearArgs&);
+  void (*int4_linear)(const Int4LinearArgs&);
   void (*f32_linear)(const F32LinearArgs&);
 };
 

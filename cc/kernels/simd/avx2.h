@@ -20,6 +20,8 @@ struct V {
 
 inline V Set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 
+inline V Set2(float a, float b) { return {_mm256_set1_ps(a), _mm256_set1_ps(b)}; }
+
 inline V Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 
 inline __m256i Mask8(size_t n) {
@@ -123,6 +125,11 @@ inline __m256 MulPow2x8(__m256 p, __m256 t) {
 }
 
 inline V MulPow2(V p, V t) { return {MulPow2x8(p.lo, t.lo), MulPow2x8(p.hi, t.hi)}; }
+
+inline V Round(V a) {
+  const V magic = Set1(12582912.0f);
+  return Sub(Add(a, magic), magic);
+}
 
 inline void StoreI8(int8_t* p, V a) {
   const __m256i lo = _mm256_cvtps_epi32(a.lo);

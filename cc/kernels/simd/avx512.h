@@ -21,6 +21,9 @@ struct V {
 inline __mmask16 Mask16(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
 inline V Set1(float x) { return {_mm512_set1_ps(x)}; }
+inline V Set2(float a, float b) {
+  return {_mm512_mask_blend_ps(0xff00, _mm512_set1_ps(a), _mm512_set1_ps(b))};
+}
 inline V Load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline V LoadN(const float* p, size_t n) { return {_mm512_maskz_loadu_ps(Mask16(n), p)}; }
 inline void Store(float* p, V a) { _mm512_storeu_ps(p, a.v); }
@@ -82,6 +85,11 @@ inline V MulPow2(V p, V t) {
   const __m512i a = _mm512_slli_epi32(_mm512_add_epi32(half, bias), 23);
   const __m512i b = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(n, half), bias), 23);
   return {_mm512_mul_ps(_mm512_mul_ps(p.v, _mm512_castsi512_ps(a)), _mm512_castsi512_ps(b))};
+}
+
+inline V Round(V a) {
+  const V magic = Set1(12582912.0f);
+  return Sub(Add(a, magic), magic);
 }
 
 inline void StoreI8(int8_t* p, V a) {

@@ -39,6 +39,13 @@ inline V Set1(float x) {
   return r;
 }
 
+// a in the lower eight lanes, b in the upper ones.
+inline V Set2(float a, float b) {
+  V r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = i < 8 ? a : b;
+  return r;
+}
+
 inline V Load(const float* p) {
   V r;
   memcpy(r.lane, p, sizeof(r.lane));
@@ -151,6 +158,12 @@ inline V MulPow2(V p, V t) {
     p.lane[i] = p.lane[i] * a * b;
   }
   return p;
+}
+
+// To an integer, nearest even, |a| < 2^22; a result of zero is +0.
+inline V Round(V a) {
+  for (int i = 0; i < 16; ++i) a.lane[i] = a.lane[i] + 12582912.0f - 12582912.0f;
+  return a;
 }
 
 // Rounded to nearest even, |a| <= 127.5, as 16 bytes.

@@ -13,9 +13,9 @@ import pytest
 from gguf.constants import GGMLQuantizationType as Kind
 from safetensors.numpy import save_file
 
-from infeng.convert import Recipe, convert
+from infeng.convert import Recipe, convert, open_source
 from infeng.convert.gguf_file import GgufFile
-from infeng.convert.quantize import dequantize_int8, quantize_int8
+from infeng.convert.quantize import dequantize_int8, quantize_int4, quantize_int8
 from infeng.errors import InputError, UsageError
 from infeng.native import infq_section, read_infq, xxh3_64
 from infeng.testing import small_model as small
@@ -87,6 +87,47 @@ def test_int8_is_what_quantize_gives(tmp_path: Path, tied: bool, group: int) -> 
     head = "model.embed_tokens.weight" if tied else "lm_head.weight"
     values_of = {f"model.layers.{i}.self_attn.v_proj.weight" for i in range(small.LAYERS)}
     assert two_digits == values_of | {head}
+
+
+def test_int4_fits_the_layers_and_keeps_the_rest_in_int8(tmp_path: Path) -> None:
+    weights = small.random_weights(tied=False)
+    source = small.write_huggingface(tmp_path / "hf", weights)
+    out = tmp_path / "m.infq"
+    errors = convert(source, out, Recipe("int4"), measure_errors=True).errors
+    file = small.PlainInfq(out)
+    for name, values in weights.items():
+        dtype = file.tensors[name]["dtype"]
+        if values.ndim == 1:
+            assert dtype == "f32"
+            continue
+        assert dtype == ("u4" if name.startswith("model.layers.") else "i8")
+        padded = np.zeros((len(values), -(-values.shape[1] // 32) * 32), np.float32)
+        padded[:, : values.shape[1]] = values
+        if dtype == "u4":
+            assert same(file.weights(name), quantize_int4(padded).weights()[:, : values.shape[1]])
+    read_infq(str(out))
+    assert {e.tensor for e in errors} == set(weights)
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1"])
+def test_four_bit_blocks_come_as_they_are(tmp_path: Path, kind: str) -> None:
+    source = tmp_path / "m.gguf"
+    small.write_gguf(source, small.random_weights(), Kind[kind])
+    out = tmp_path / "m.infq"
+    convert(source, out, Recipe("int4"))
+    file = small.PlainInfq(out)
+    exact = open_source(source)
+    for name, entry in file.tensors.items():
+        if entry["dtype"] == "u4":
+            assert np.array_equal(file.weights(name), exact.rows(name, 0, entry["shape"][0])), name
+
+
+def test_int4_refuses_what_binary16_cannot_hold(tmp_path: Path) -> None:
+    weights = small.random_weights()
+    name = "model.layers.0.mlp.up_proj.weight"
+    weights[name] = weights[name] * np.float32(1e7)
+    source = small.write_huggingface(tmp_path / "hf", weights)
+    fails(source, f"{name!r}: int4 keeps scales in binary16", Recipe("int4"))
 
 
 def test_the_header_tells_all(tmp_path: Path) -> None:
@@ -286,7 +327,7 @@ def test_texts_are_checked(tmp_path: Path) -> None:
 
 
 def test_recipes_are_checked() -> None:
-    for recipe in (("int4", 32), ("int8", 0), ("int8", 48), ("int8", 2048)):
+    for recipe in (("int5", 32), ("int8", 0), ("int8", 48), ("int8", 2048)):
         with pytest.raises(UsageError):
             Recipe(*recipe)
 

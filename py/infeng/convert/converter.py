@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from infeng.convert.gguf_source import GgufSource
 from infeng.convert.huggingface import HuggingFaceSource
-from infeng.convert.layout import PANEL_ROWS, Panels, Rows, round_up
-from infeng.convert.quantize import dequantize_int8, quantize_int8
+from infeng.convert.layout import PANEL_ROWS, Int4Panels, Panels, Rows, round_up
+from infeng.convert.quantize import dequantize_int8, quantize_int4, quantize_int8
 from infeng.convert.recipe import Recipe, activation_digits
 from infeng.convert.report import TensorError
-from infeng.convert.source import Source
+from infeng.convert.source import Int4Blocks, Source
 from infeng.convert.writer import InfqWriter, section
 from infeng.errors import InputError, native_errors, one_line
 from infeng.files import atomic_write, sha256
@@ -26,6 +26,7 @@ from infeng.version import __version__
 
 _BLOCK_WEIGHTS = 1 << 21  # taken at a time: 8 MiB of float32
 
+_Layout = Rows | Panels | Int4Panels
 Progress = Callable[[int, int, str], None]  # weights done, weights in all, tensor
 
 
@@ -76,12 +77,18 @@ def convert(
         errors, done = [], 0
         for name, shape in source.config.shapes().items():
             progress(done, plan.weights, name)
-            tensor = _TensorWriter(writer, plan.entries[name], recipe.layout(shape))
+            tensor = _TensorWriter(writer, plan.entries[name], recipe.layout(name, shape))
             error = TensorError(name, tensor.bits_per_weight)
             for start, stop in _blocks(tensor.layout):
                 weights = source.rows(name, start, stop)
                 _check_finite(weights, f"{source_path}: tensor {name!r}")
-                written = tensor.write(weights)
+                int4 = isinstance(tensor.layout, Int4Panels)
+                try:
+                    written = tensor.write(
+                        weights, source.int4(name, start, stop) if int4 else None
+                    )
+                except OverflowError as e:
+                    raise InputError(f"{source_path}: tensor {name!r}: {e}") from e
                 if measure_errors:
                     error.add(weights, written())
                 done += weights.size
@@ -107,14 +114,15 @@ class _Plan:
         self.entries: dict[str, dict[str, Any]] = {}
         self.weights = 0
         for name, shape in config.shapes().items():
-            layout = recipe.layout(shape)
+            layout = recipe.layout(name, shape)
             entry: dict[str, Any] = {"name": name, "shape": list(shape)}
             entry["data"] = section(layout.data_bytes)
             self.sections.append(entry["data"])
-            if isinstance(layout, Panels):
+            if not isinstance(layout, Rows):
+                int4 = isinstance(layout, Int4Panels)
                 entry |= {
-                    "dtype": "i8",
-                    "layout": "panel16x4",
+                    "dtype": "u4" if int4 else "i8",
+                    "layout": "panel16x8" if int4 else "panel16x4",
                     "group": layout.group,
                     "activation_digits": activation_digits(name, config.tie_word_embeddings),
                     "scale": section(layout.scale_bytes),
@@ -142,33 +150,47 @@ class _Plan:
 class _TensorWriter:
     """Writes one tensor in blocks of rows, first to last."""
 
-    def __init__(self, writer: InfqWriter, entry: dict[str, Any], layout: Rows | Panels) -> None:
+    def __init__(self, writer: InfqWriter, entry: dict[str, Any], layout: _Layout) -> None:
         self._writer = writer
         self._entry = entry
         self._data_at = 0
         self._scale_at = 0
         self.layout = layout
-        size = layout.data_bytes + (layout.scale_bytes if isinstance(layout, Panels) else 0)
+        size = layout.data_bytes + (0 if isinstance(layout, Rows) else layout.scale_bytes)
         self.bits_per_weight = size * 8 / (layout.n * layout.k)
 
-    def write(self, weights: NDArray[np.float32]) -> Callable[[], NDArray[np.float32]]:
-        """Write the next rows; return what gives the weights that they stand for now."""
+    def write(
+        self, weights: NDArray[np.float32], blocks: Int4Blocks | None
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Write the next rows; return what gives the weights that they stand for now.
+
+        blocks: the same rows in the form of int4, if they come in it."""
         layout = self.layout
+        n, k = weights.shape
+        if isinstance(layout, Int4Panels):
+            if blocks is None:
+                blocks = quantize_int4(layout.pad(weights))
+            if not (np.isfinite(blocks.scales).all() and np.isfinite(blocks.minima).all()):
+                raise OverflowError("int4 keeps scales in binary16, which ends at 65504")
+            self._write(
+                layout.pack_data(blocks.q), layout.pack_scales(blocks.scales, blocks.minima)
+            )
+            return lambda: blocks.weights()[:n, :k]
         if isinstance(layout, Rows):
             self._data_at = self._writer.write(
                 self._entry["data"], self._data_at, layout.pack(weights)
             )
             return lambda: weights
         q, scales = quantize_int8(layout.pad(weights), layout.group)
-        self._data_at = self._writer.write(self._entry["data"], self._data_at, layout.pack_data(q))
-        self._scale_at = self._writer.write(
-            self._entry["scale"], self._scale_at, layout.pack_scales(scales)
-        )
-        n, k = weights.shape
+        self._write(layout.pack_data(q), layout.pack_scales(scales))
         return lambda: dequantize_int8(q, scales, layout.group)[:n, :k]
 
+    def _write(self, data: bytes, scales: bytes) -> None:
+        self._data_at = self._writer.write(self._entry["data"], self._data_at, data)
+        self._scale_at = self._writer.write(self._entry["scale"], self._scale_at, scales)
 
-def _blocks(layout: Rows | Panels) -> list[tuple[int, int]]:
+
+def _blocks(layout: _Layout) -> list[tuple[int, int]]:
     """Ranges of rows, whole panels but for the last, of about _BLOCK_WEIGHTS weights."""
     step = max(PANEL_ROWS, round_up(_BLOCK_WEIGHTS // layout.k, PANEL_ROWS))
     return [(i, min(i + step, layout.n)) for i in range(0, layout.n, step)]

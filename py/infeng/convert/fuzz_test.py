@@ -23,7 +23,7 @@ def consume(path: Path) -> bool:
         source = open_source(path)
         _check_texts(source, path)
         for name, shape in source.config.shapes().items():
-            layout = Recipe("f32").layout(shape)
+            layout = Recipe("f32").layout(name, shape)
             for start, stop in _blocks(layout):
                 weights = source.rows(name, start, stop)
                 _check_finite(weights, f"{path}: {name}")

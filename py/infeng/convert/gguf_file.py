@@ -17,7 +17,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
-from infeng.convert.source import bfloat16_to_float32
+from infeng.convert.source import Int4Blocks, bfloat16_to_float32
 from infeng.errors import InputError
 from infeng.files import map_file
 from infeng.jsontext import short
@@ -158,13 +158,36 @@ class GgufFile:
                 raise self._fail(f"tensor {short(name)} overlaps another")
             end = info.stop
 
+    def _raw(self, info: TensorInfo, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        raw = np.frombuffer(self._data[info.start : info.stop], np.uint8)
+        return raw.reshape(-1, info.row_bytes)[rows]
+
+    def int4(self, name: str, rows: NDArray[np.intp]) -> Int4Blocks | None:
+        """The given rows of a matrix of type Q4_0 or Q4_1 as they are; None for other types.
+
+        Both have a block of 32 as a few binary16, then 16 bytes whose lower halves are the first
+        16 weights. Q4_0 is scale * (q - 8): the minimum is -8 scales, which binary16 holds exactly."""
+        info = self.tensors[name]
+        if info.type == GGMLQuantizationType.Q4_0:
+            block = np.dtype([("scale", "<f2"), ("q", "u1", 16)])
+        elif info.type == GGMLQuantizationType.Q4_1:
+            block = np.dtype([("scale", "<f2"), ("minimum", "<f2"), ("q", "u1", 16)])
+        else:
+            return None
+        blocks = self._raw(info, rows).view(block)
+        q = np.concatenate([blocks["q"] & 15, blocks["q"] >> 4], axis=-1)
+        scales = blocks["scale"].astype(np.float16)
+        with np.errstate(over="ignore"):
+            offset = np.float16(-8) * scales
+        minima = blocks["minimum"].astype(np.float16) if "minimum" in block.names else offset
+        return Int4Blocks(q.reshape(len(rows), -1), scales, minima)
+
     def rows(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """The given rows of a tensor of one or two dimensions: [len(rows), K] float32.
 
         A vector is one row. Exact: each type's blocks have one value per weight in float32."""
         info = self.tensors[name]
-        raw = np.frombuffer(self._data[info.start : info.stop], np.uint8)
-        raw = raw.reshape(-1, info.row_bytes)[rows]
+        raw = self._raw(info, rows)
         if info.type == GGMLQuantizationType.F32:
             return raw.view("<f4").astype(np.float32, copy=False)
         if info.type == GGMLQuantizationType.F16:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from infeng.convert.config import ModelConfig
 from infeng.convert.gguf_file import GgufFile, TensorInfo
 from infeng.convert.gguf_tokenizer import tokenizer_json
+from infeng.convert.source import Int4Blocks
 from infeng.errors import InputError
 from infeng.jsontext import Fields, short
 
@@ -88,10 +89,16 @@ class GgufSource:
             raise InputError(f"{where}: type {info.type.name} is not supported")
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
+        return self._file.rows(self._names[name], self._rows_of(name, start, stop))
+
+    def int4(self, name: str, start: int, stop: int) -> Int4Blocks | None:
+        return self._file.int4(self._names[name], self._rows_of(name, start, stop))
+
+    def _rows_of(self, name: str, start: int, stop: int) -> NDArray[np.intp]:
         rows = np.arange(start, stop)
         if name.endswith((".q_proj.weight", ".k_proj.weight")):
-            rows = _before_permutation(rows, self.config.head_dim)
-        return self._file.rows(self._names[name], rows)
+            return _before_permutation(rows, self.config.head_dim)
+        return rows
 
 
 def _before_permutation(rows: NDArray[np.intp], head_dim: int) -> NDArray[np.intp]:

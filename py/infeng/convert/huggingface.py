@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from infeng.convert import config as model_config
 from infeng.convert.safetensors_file import FLOATS, SafetensorsFile
+from infeng.convert.source import Int4Blocks
 from infeng.errors import InputError
 from infeng.files import read_bytes
 from infeng.jsontext import Fields, load_object, short
@@ -82,6 +83,9 @@ class HuggingFaceSource:
                     f"{found[head].path}: tensor {head!r}: differs from {embedding!r}, "
                     "although config.json says tie_word_embeddings"
                 )
+
+    def int4(self, name: str, start: int, stop: int) -> Int4Blocks | None:
+        return None
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
         return self._tensors[name].rows(name, start, stop)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from infeng.convert.quantize import dequantize_int8, quantize_int8
+from infeng.convert.quantize import dequantize_int8, quantize_int4, quantize_int8
 from infeng.convert.source import bfloat16_to_float32
 
 
@@ -39,3 +39,26 @@ def test_a_group_of_zeros_has_scale_zero() -> None:
     assert (scales == 0).tolist() == [[True, True], [True, False]]
     assert not q[0].any() and q[1, 40] == -127
     assert (dequantize_int8(q, scales, 32)[0] == 0).all()
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05, -3.0])
+def test_int4_errs_less_than_the_range_alone_would(shift: float) -> None:
+    random = np.random.default_rng(2)
+    weights = (random.standard_normal((48, 192)) * 0.03 + shift).astype(np.float32)
+    blocks = quantize_int4(weights)
+    assert blocks.q.max() <= 15
+    groups = weights.reshape(48, -1, 32)
+    low = groups.min(axis=-1, keepdims=True)
+    step = (groups.max(axis=-1, keepdims=True) - low) / 15
+    plain = np.square(np.rint((groups - low) / step) * step + low - groups).sum()
+    assert np.square(blocks.weights() - weights).sum() < 0.9 * plain
+
+
+def test_int4_keeps_what_four_bits_can_hold() -> None:
+    random = np.random.default_rng(3)
+    q = random.integers(0, 16, (16, 64)).astype(np.float32)
+    q[:, ::32], q[:, 1::32] = 0, 15
+    exact = q * np.float32(0.125) - np.float32(0.75)
+    assert np.array_equal(quantize_int4(exact).weights(), exact)
+    constant = np.full((16, 32), -0.25, np.float32)
+    assert np.array_equal(quantize_int4(constant).weights(), constant)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from infeng.convert.layout import Panels, Rows
+from infeng.convert.layout import Int4Panels, Panels, Rows
 from infeng.errors import UsageError
 
-RECIPES = ("int8", "f32")
+RECIPES = ("int8", "int4", "f32")
 DEFAULT_GROUP = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """name: one of RECIPES. group: weights along K that share a scale (int8 only).
+    """name: one of RECIPES. group: weights along K that share a scale (of int8; int4 has 32).
+
+    int4 has the layers in 4 bits, embedding and head in int8.
 
     Raises UsageError for other values."""
 
@@ -26,11 +28,13 @@ class Recipe:
         if self.group < 32 or self.group % 32 or self.group > 1024:
             raise UsageError(f"group {self.group} is not a multiple of 32 from 32 to 1024")
 
-    def layout(self, shape: tuple[int, ...]) -> Rows | Panels:
+    def layout(self, name: str, shape: tuple[int, ...]) -> Rows | Panels | Int4Panels:
         """The layout of a tensor: vectors stay float32."""
         n, k = shape if len(shape) == 2 else (1, shape[0])
         if self.name == "f32" or len(shape) == 1:
             return Rows(n, k)
+        if self.name == "int4" and name.startswith("model.layers."):
+            return Int4Panels(n, k)
         return Panels(n, k, self.group)
 
 

@@ -221,6 +221,8 @@ class PlainInfq:
         if t["layout"] == "rows":
             stored = np.frombuffer(self.section(t["data"]), "<f4").reshape(n, -1)
             return stored[:, :k].reshape(shape)
+        if t["layout"] == "panel16x8":
+            return self._int4(t, n, k)
         q = np.frombuffer(self.section(t["data"]), np.int8)
         bits = np.frombuffer(self.section(t["scale"]), "<u2").astype(np.uint32) << 16
         scales = bits.view(np.float32)
@@ -230,4 +232,15 @@ class PlainInfq:
         at = ((rows // 16 * (padded // 4) + columns // 4) * 16 + rows % 16) * 4 + columns % 4
         scale_at = (rows // 16 * (padded // group) + columns // group) * 16 + rows % 16
         result: NDArray[np.float32] = q[at] * scales[scale_at]
+        return result
+
+    def _int4(self, t: dict[str, Any], n: int, k: int) -> NDArray[np.float32]:
+        bytes_ = np.frombuffer(self.section(t["data"]), np.uint8)
+        halves = np.frombuffer(self.section(t["scale"]), "<f2").astype(np.float32)
+        padded = -(-k // 32) * 32
+        rows, columns = np.mgrid[0:n, 0:k]
+        at = ((rows // 16 * (padded // 8) + columns // 8) * 16 + rows % 16) * 4 + columns % 4
+        q = np.where(columns % 8 < 4, bytes_[at] & 15, bytes_[at] >> 4)
+        scale_at = (rows // 16 * (padded // 32) + columns // 32) * 32 + rows % 16
+        result: NDArray[np.float32] = q * halves[scale_at] + halves[scale_at + 16]
         return result
