@@ -24,16 +24,27 @@ struct Request {
   std::vector<float> logits;
 };
 
-// (tier, int8, odd sizes)
-using Params = std::tuple<Tier, bool, bool>;
+struct Config {
+  bool int8;  // weights
+  bool odd;   // sizes
+  KvDtype kv;
+};
+
+constexpr Config kConfigs[] = {
+    {true, false, KvDtype::kInt8},  {true, true, KvDtype::kInt8},  {false, false, KvDtype::kInt8},
+    {false, true, KvDtype::kInt8},  {true, true, KvDtype::kF16},   {false, false, KvDtype::kF16},
+    {false, false, KvDtype::kInt4}, {false, true, KvDtype::kInt4},
+};
+
+using Params = std::tuple<Tier, Config>;
 
 class Equality : public ::testing::TestWithParam<Params> {
  protected:
   void SetUp() override {
-    const auto [tier, int8, odd] = GetParam();
+    const auto& [tier, config] = GetParam();
     if (const std::string reason = SkipReason(tier); !reason.empty()) GTEST_SKIP() << reason;
-    config_ = odd ? OddConfig() : TinyConfig();
-    path_ = TinyModel(config_, int8);
+    config_ = config.odd ? OddConfig() : TinyConfig();
+    path_ = TinyModel(config_, config.int8);
     adapters_.emplace_back(config_, kAllModules, 4, 11);
     adapters_.emplace_back(config_, std::vector<std::string>{"q_proj", "v_proj"}, 17, 12);
     adapters_.emplace_back(config_, std::vector<std::string>{"gate_proj", "down_proj"}, 1, 13);
@@ -46,7 +57,7 @@ class Equality : public ::testing::TestWithParam<Params> {
           {RandomIds(shapes[i].first, vocab, static_cast<uint32_t>(i)), shapes[i].second, {}});
     }
     // The standard that all are held to: alone, whole, one thread, scalar.
-    const auto engine = Open("scalar", 1, KvDtype::kF16);
+    const auto engine = Open("scalar", 1, config.kv);
     for (Request& request : requests_) {
       const SequenceId id = engine->NewSequence();
       const BatchItem item = {id, request.ids, AdapterOf(request)};
@@ -127,17 +138,17 @@ class Equality : public ::testing::TestWithParam<Params> {
 };
 
 INSTANTIATE_TEST_SUITE_P(All, Equality,
-                         ::testing::Combine(::testing::ValuesIn(AllTiers()), ::testing::Bool(),
-                                            ::testing::Bool()),
+                         ::testing::Combine(::testing::ValuesIn(AllTiers()),
+                                            ::testing::ValuesIn(kConfigs)),
                          [](const auto& info) {
-                           return std::string(TierName(std::get<0>(info.param))) +
-                                  (std::get<1>(info.param) ? "_int8" : "_f32") +
-                                  (std::get<2>(info.param) ? "_odd" : "");
+                           const auto& [tier, config] = info.param;
+                           return std::string(TierName(tier)) + (config.int8 ? "_int8" : "_f32") +
+                                  (config.odd ? "_odd" : "") + "_kv_" + KvDtypeName(config.kv);
                          });
 
 TEST_P(Equality, RandomSchedulesOnAnyThreads) {
   for (const int threads : {1, 2, 4}) {
-    const auto engine = Open(TierName(std::get<0>(GetParam())), threads, KvDtype::kF16);
+    const auto engine = Open(TierName(std::get<0>(GetParam())), threads, std::get<1>(GetParam()).kv);
     ASSERT_EQ(engine->threads(), threads);
     // The second schedule meets pages that others have used.
     for (uint32_t seed = 0; seed < 2; ++seed) {
@@ -147,7 +158,7 @@ TEST_P(Equality, RandomSchedulesOnAnyThreads) {
 }
 
 TEST_P(Equality, OneByOneEqualsWhole) {
-  const auto engine = Open(TierName(std::get<0>(GetParam())), 2, KvDtype::kF16);
+  const auto engine = Open(TierName(std::get<0>(GetParam())), 2, std::get<1>(GetParam()).kv);
   const Request& request = requests_[2];
   const SequenceId id = engine->NewSequence();
   std::vector<float> logits;
