@@ -137,14 +137,16 @@ class Equality : public ::testing::TestWithParam<Params> {
   std::vector<Request> requests_;
 };
 
+std::string ParamsName(const ::testing::TestParamInfo<Params>& info) {
+  const auto& [tier, config] = info.param;
+  return std::string(TierName(tier)) + (config.int8 ? "_int8" : "_f32") +
+         (config.odd ? "_odd" : "") + "_kv_" + KvDtypeName(config.kv);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Equality,
                          ::testing::Combine(::testing::ValuesIn(AllTiers()),
                                             ::testing::ValuesIn(kConfigs)),
-                         [](const auto& info) {
-                           const auto& [tier, config] = info.param;
-                           return std::string(TierName(tier)) + (config.int8 ? "_int8" : "_f32") +
-                                  (config.odd ? "_odd" : "") + "_kv_" + KvDtypeName(config.kv);
-                         });
+                         ParamsName);
 
 TEST_P(Equality, RandomSchedulesOnAnyThreads) {
   for (const int threads : {1, 2, 4}) {

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -73,12 +74,16 @@ void Step(benchmark::State& state, KvDtype dtype) {
 }
 
 void Prepare() {
+  const int tile = bench::GetFlags().tile_tokens;
+  if (tile != 0 && (tile < 16 || tile > 256 || (tile & (tile - 1)) != 0)) {
+    std::fprintf(stderr, "--tile_tokens=%d: expected 16, 32, 64, 128 or 256\n", tile);
+    std::exit(2);
+  }
   for (const KvDtype dtype : {KvDtype::kF16, KvDtype::kInt8, KvDtype::kInt4}) {
     const std::string name = std::string(name_prefix) + "_" + KvDtypeName(dtype);
     auto* bench = benchmark::RegisterBenchmark(
         name.c_str(), [dtype](benchmark::State& state) { Step(state, dtype); });
     bench->ArgNames({"ctx", "q", "kv", "dim", "layers"});
-    bench->UseRealTime();
     for (const int64_t ctx : {128, 512, 2048, 4096, 8192, 16384, 32768}) {
       bench->Args({ctx, 9, 3, 64, 0});    // the default model
       bench->Args({ctx, 32, 8, 128, 0});  // Llama 8B
@@ -93,9 +98,7 @@ void Prepare() {
 int AttentionBenchMain(int argc, char** argv, const char* prefix, size_t rows) {
   name_prefix = prefix;
   step_rows = rows;
-  // --tile_tokens is checked before a kernel is given it.
-  const int code = bench::Main(argc, argv, Prepare);
-  return code;
+  return bench::Main(argc, argv, Prepare);
 }
 
 }  // namespace infeng
