@@ -28,9 +28,15 @@ Status OutOfMemory(const std::string& what) {
 }  // namespace
 
 StatusOr<KvDtype> ParseKvDtype(std::string_view name) {
-  if (name == "f16") return KvDtype::kF16;
-  if (name == "f32") return KvDtype::kF32;
-  return InvalidArgument("kv_dtype '" + std::string(name) + "' is not known (f16, f32)");
+  for (const KvDtype dtype : {KvDtype::kInt8, KvDtype::kInt4, KvDtype::kF16, KvDtype::kF32}) {
+    if (name == KvDtypeName(dtype)) return dtype;
+  }
+  return InvalidArgument("kv_dtype '" + std::string(name) +
+                         "' is not known (int8, int4, f16, f32)");
+}
+
+size_t KvPageBytes(const ModelConfig& config, KvDtype dtype) {
+  return KvLayout(config, dtype).page_bytes();
 }
 
 StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
@@ -46,8 +52,8 @@ StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
   try {
     std::unique_ptr<Engine> engine(new Engine(std::move(file), tier, threads));
     INFENG_ASSIGN_OR_RETURN(
-        engine->model_, LlamaModel::Create(*engine->file_, tier, options.kv_dtype == KvDtype::kF16,
-                                           &engine->pool_));
+        engine->model_,
+        LlamaModel::Create(*engine->file_, tier, options.kv_dtype, &engine->pool_));
     engine->pages_ = std::make_unique<PagePool>(engine->model_->kv_layout().page_bytes());
     return engine;
   } catch (const std::bad_alloc&) {

@@ -23,15 +23,16 @@
 
 namespace infeng {
 
-enum class KvDtype { kF16, kF32 };
-
-// "f16" or "f32".
+// "int8", "int4", "f16" or "f32".
 StatusOr<KvDtype> ParseKvDtype(std::string_view name);
+
+// Bytes of a page, which holds kPagePositions positions of a sequence.
+size_t KvPageBytes(const ModelConfig& config, KvDtype dtype);
 
 struct EngineOptions {
   int threads = 0;                  // 0: one per core that the process may run on
   std::string force_path = "auto";  // auto, scalar, avx2 or avx512
-  KvDtype kv_dtype = KvDtype::kF16;
+  KvDtype kv_dtype = KvDtype::kInt8;
 };
 
 using SequenceId = int64_t;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "cc/engine/fixture.h"
@@ -64,15 +65,20 @@ TEST(Engine, ComputesTheModel) {
   }
 }
 
-TEST(Engine, HalfCacheIsCloseToF32) {
+TEST(Engine, SmallerCachesAreCloseToF32) {
   const std::string path = TinyModel(TinyConfig(), false);
-  const auto engine = OpenTiny(path, {.kv_dtype = KvDtype::kF16});
-  const auto ids = RandomIds(90, engine->vocab_size(), 4);
-  const auto logits = StepOne(engine.get(), engine->NewSequence(), ids);
-  EXPECT_LT(RelativeError(logits, ReferenceLogits(engine->file(), ids, {})), 1e-3);
   const auto wide = OpenTiny(path, {.kv_dtype = KvDtype::kF32});
+  const auto ids = RandomIds(90, wide->vocab_size(), 4);
   StepOne(wide.get(), wide->NewSequence(), ids);
-  EXPECT_EQ(wide->kv_bytes(), 2 * engine->kv_bytes());
+  for (const auto& [dtype, tolerance, most] : {std::tuple{KvDtype::kF16, 1e-3, 0.5},
+                                               {KvDtype::kInt8, 1e-2, 0.4},
+                                               {KvDtype::kInt4, 2e-1, 0.35}}) {
+    const auto engine = OpenTiny(path, {.kv_dtype = dtype});
+    const auto logits = StepOne(engine.get(), engine->NewSequence(), ids);
+    EXPECT_LT(RelativeError(logits, ReferenceLogits(engine->file(), ids, {})), tolerance);
+    EXPECT_LE(static_cast<double>(engine->kv_bytes()),
+              most * static_cast<double>(wide->kv_bytes()));
+  }
 }
 
 TEST(Engine, LastLogitsAreTheLastRows) {
@@ -172,8 +178,8 @@ TEST(Engine, SequencesComeAndGo) {
   const SequenceId first = engine->NewSequence();
   const auto before = StepOne(engine.get(), first, ids);
   const size_t kv_bytes = engine->kv_bytes();
-  // Two pages: keys and values of 2 layers, 2 heads, 64 positions of 16 halves.
-  EXPECT_EQ(kv_bytes, 2u * 2 * 2 * 2 * 64 * 16 * 2);
+  // Two pages of 2 layers and 2 key-value heads.
+  EXPECT_EQ(kv_bytes, 2u * 2 * 2 * MakeKvBlock(KvDtype::kInt8, 16).bytes);
   EXPECT_TRUE(engine->FreeSequence(first).ok());
   EXPECT_EQ(engine->kv_bytes(), 0u);
   EXPECT_EQ(engine->FreeSequence(first).code(), StatusCode::kNotFound);

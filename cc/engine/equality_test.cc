@@ -30,16 +30,29 @@ const char* WeightsName(Weights weights) {
   return weights == Weights::kF32 ? "f32" : weights == Weights::kInt8 ? "int8" : "int4";
 }
 
-// (tier, weights, odd sizes)
-using Params = std::tuple<Tier, Weights, bool>;
+struct Config {
+  Weights weights;
+  bool odd;  // sizes
+  KvDtype kv;
+};
+
+constexpr Config kConfigs[] = {
+    {Weights::kInt8, false, KvDtype::kInt8}, {Weights::kInt8, true, KvDtype::kInt8},
+    {Weights::kInt4, false, KvDtype::kInt8}, {Weights::kInt4, true, KvDtype::kF16},
+    {Weights::kF32, false, KvDtype::kInt8},  {Weights::kF32, true, KvDtype::kInt8},
+    {Weights::kInt8, true, KvDtype::kF16},   {Weights::kF32, false, KvDtype::kF16},
+    {Weights::kF32, false, KvDtype::kInt4},  {Weights::kF32, true, KvDtype::kInt4},
+};
+
+using Params = std::tuple<Tier, Config>;
 
 class Equality : public ::testing::TestWithParam<Params> {
  protected:
   void SetUp() override {
-    const auto [tier, weights, odd] = GetParam();
+    const auto& [tier, config] = GetParam();
     if (const std::string reason = SkipReason(tier); !reason.empty()) GTEST_SKIP() << reason;
-    config_ = odd ? OddConfig() : TinyConfig();
-    path_ = TinyModel(config_, weights != Weights::kF32, weights == Weights::kInt4);
+    config_ = config.odd ? OddConfig() : TinyConfig();
+    path_ = TinyModel(config_, config.weights != Weights::kF32, config.weights == Weights::kInt4);
     adapters_.emplace_back(config_, kAllModules, 4, 11);
     adapters_.emplace_back(config_, std::vector<std::string>{"q_proj", "v_proj"}, 17, 12);
     adapters_.emplace_back(config_, std::vector<std::string>{"gate_proj", "down_proj"}, 1, 13);
@@ -52,7 +65,7 @@ class Equality : public ::testing::TestWithParam<Params> {
           {RandomIds(shapes[i].first, vocab, static_cast<uint32_t>(i)), shapes[i].second, {}});
     }
     // The standard that all are held to: alone, whole, one thread, scalar.
-    const auto engine = Open("scalar", 1, KvDtype::kF16);
+    const auto engine = Open("scalar", 1, config.kv);
     for (Request& request : requests_) {
       const SequenceId id = engine->NewSequence();
       const BatchItem item = {id, request.ids, AdapterOf(request)};
@@ -132,20 +145,20 @@ class Equality : public ::testing::TestWithParam<Params> {
   std::vector<Request> requests_;
 };
 
+std::string ParamsName(const ::testing::TestParamInfo<Params>& info) {
+  const auto& [tier, config] = info.param;
+  return std::string(TierName(tier)) + "_" + WeightsName(config.weights) +
+         (config.odd ? "_odd" : "") + "_kv_" + KvDtypeName(config.kv);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Equality,
                          ::testing::Combine(::testing::ValuesIn(AllTiers()),
-                                            ::testing::Values(Weights::kF32, Weights::kInt8,
-                                                              Weights::kInt4),
-                                            ::testing::Bool()),
-                         [](const auto& info) {
-                           return std::string(TierName(std::get<0>(info.param))) + "_" +
-                                  WeightsName(std::get<1>(info.param)) +
-                                  (std::get<2>(info.param) ? "_odd" : "");
-                         });
+                                            ::testing::ValuesIn(kConfigs)),
+                         ParamsName);
 
 TEST_P(Equality, RandomSchedulesOnAnyThreads) {
   for (const int threads : {1, 2, 4}) {
-    const auto engine = Open(TierName(std::get<0>(GetParam())), threads, KvDtype::kF16);
+    const auto engine = Open(TierName(std::get<0>(GetParam())), threads, std::get<1>(GetParam()).kv);
     ASSERT_EQ(engine->threads(), threads);
     // The second schedule meets pages that others have used.
     for (uint32_t seed = 0; seed < 2; ++seed) {
@@ -155,7 +168,7 @@ TEST_P(Equality, RandomSchedulesOnAnyThreads) {
 }
 
 TEST_P(Equality, OneByOneEqualsWhole) {
-  const auto engine = Open(TierName(std::get<0>(GetParam())), 2, KvDtype::kF16);
+  const auto engine = Open(TierName(std::get<0>(GetParam())), 2, std::get<1>(GetParam()).kv);
   const Request& request = requests_[2];
   const SequenceId id = engine->NewSequence();
   std::vector<float> logits;

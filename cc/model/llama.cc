@@ -1,7 +1,6 @@
 #include "cc/model/llama.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -24,8 +23,8 @@ void LlamaModel::Forward(std::span<const TokenRow> rows, float* logits) {
                 {{w.q, q_.data(), q_size_, false, Loras(l, Module::kQ)},
                  {w.k, k_.data(), kv_size_, false, Loras(l, Module::kK)},
                  {w.v, v_.data(), kv_size_, false, Loras(l, Module::kV)}});
-    RotateAndStore(rows, l);
-    Attend(rows, l);
+    attention_.Store(l, rope_table_, q_.data(), q_size_, k_.data(), v_.data(), kv_size_);
+    attention_.Attend(l, attended_.data(), q_size_);
     linear_.Run(attended_.data(), q_size_, m, {{w.o, x, hidden_, true, Loras(l, Module::kO)}});
 
     Norm(x, w.post_attention_norm, h, m);
@@ -38,61 +37,6 @@ void LlamaModel::Forward(std::span<const TokenRow> rows, float* logits) {
     linear_.Run(gate_.data(), inner_, m, {{w.down, x, hidden_, true, Loras(l, Module::kDown)}});
   }
   Head(rows, logits);
-}
-
-void LlamaModel::RotateAndStore(std::span<const TokenRow> rows, size_t layer) {
-  const size_t dim = head_dim_;
-  const size_t padded = kv_.padded_dim;
-  const size_t heads = heads_;
-  const size_t bytes = kv_.element_bytes();
-  ForEachRow(rows.size(), [&](size_t begin, size_t end) {
-    alignas(64) float rotated_k[kMaxHeadDim];
-    for (size_t i = begin; i < end; ++i) {
-      const size_t position = rows[i].position;
-      const float* cos = rope_table_.cos(position);
-      const float* sin = rope_table_.sin(position);
-      rope_.rope({q_.data() + i * q_size_, heads, dim, cos, sin,
-                  rotated_q_.data() + i * heads * padded, padded});
-      char* page = static_cast<char*>(rows[i].pages[position / kPagePositions]);
-      const size_t at = position % kPagePositions * padded;
-      for (size_t head = 0; head < kv_.kv_heads; ++head) {
-        const float* k = k_.data() + i * kv_size_ + head * dim;
-        const float* v = v_.data() + i * kv_size_ + head * dim;
-        rope_.rope({k, 1, dim, cos, sin, rotated_k, padded});
-        char* key = page + (kv_.key_offset(layer, head) + at) * bytes;
-        char* value = page + (kv_.value_offset(layer, head) + at) * bytes;
-        attention_.store_kv({rotated_k, dim, key, padded, kv_.f16});
-        attention_.store_kv({v, dim, value, padded, kv_.f16});
-      }
-    }
-  });
-}
-
-void LlamaModel::Attend(std::span<const TokenRow> rows, size_t layer) {
-  const size_t dim = head_dim_;
-  const size_t padded = kv_.padded_dim;
-  const size_t heads = heads_;
-  const size_t group = heads / kv_.kv_heads;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  pool_->ParallelFor(rows.size() * kv_.kv_heads, 1, [&](size_t begin, size_t end) {
-    for (size_t item = begin; item < end; ++item) {
-      const size_t i = item / kv_.kv_heads;
-      const size_t kv_head = item % kv_.kv_heads;
-      AttendArgs args = {};
-      args.q = rotated_q_.data() + (i * heads + kv_head * group) * padded;
-      args.out = attended_.data() + i * q_size_ + kv_head * group * dim;
-      args.heads = group;
-      args.head_dim = dim;
-      args.padded_dim = padded;
-      args.pages = rows[i].pages;
-      args.k_offset = kv_.key_offset(layer, kv_head);
-      args.v_offset = kv_.value_offset(layer, kv_head);
-      args.positions = rows[i].position + 1;
-      args.scale = scale;
-      args.f16 = kv_.f16;
-      attention_.attend(args);
-    }
-  });
 }
 
 void LlamaModel::Head(std::span<const TokenRow> rows, float* logits) {
@@ -154,6 +98,9 @@ void LlamaModel::Reserve(std::span<const TokenRow> batch) {
   size_t positions = 0;
   for (const TokenRow& row : batch) positions = std::max(positions, row.position + 1);
   rope_table_.Grow(positions);
+  kv_rows_.clear();
+  for (const TokenRow& row : batch) kv_rows_.push_back({row.position, row.pages});
+  attention_.Plan(kv_rows_);
   const size_t rows = batch.size();
   if (rows <= reserved_rows_) return;
   reserved_rows_ = 0;  // should an allocation fail half-way
@@ -163,30 +110,28 @@ void LlamaModel::Reserve(std::span<const TokenRow> batch) {
   }
   for (AlignedBuffer<float>* buffer : {&k_, &v_}) *buffer = AlignedBuffer<float>(rows * kv_size_);
   for (AlignedBuffer<float>* buffer : {&gate_, &up_}) *buffer = AlignedBuffer<float>(rows * inner_);
-  rotated_q_ = AlignedBuffer<float>(rows * heads_ * kv_.padded_dim);
   reserved_rows_ = rows;
 }
 
-LlamaModel::LlamaModel(const ModelFile& file, Tier tier, bool kv_f16, ThreadPool* pool)
+LlamaModel::LlamaModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, ThreadPool* pool)
     : config_(file.config()),
-      kv_(config_, kv_f16),
+      kv_(config_, kv_dtype),
       heads_(static_cast<size_t>(config_.num_attention_heads)),
       head_dim_(static_cast<size_t>(config_.head_dim)),
       vocab_size_(static_cast<size_t>(config_.vocab_size)),
       pool_(pool),
       norm_(NormKernels(tier)),
-      rope_(RopeKernels(tier)),
       activation_(ActivationKernels(tier)),
-      attention_(AttentionKernels(tier)),
       linear_(tier, pool),
       rope_table_(config_.rope_theta, head_dim_),
+      attention_(kv_, heads_, tier, pool),
       hidden_(RoundUp(static_cast<size_t>(config_.hidden_size), 16)),
       q_size_(RoundUp(heads_ * head_dim_, 16)),
       kv_size_(RoundUp(kv_.kv_heads * head_dim_, 16)),
       inner_(RoundUp(static_cast<size_t>(config_.intermediate_size), 16)) {}
 
 StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Create(const ModelFile& file, Tier tier,
-                                                         bool kv_f16, ThreadPool* pool) {
+                                                         KvDtype kv_dtype, ThreadPool* pool) {
   const ModelConfig& config = file.config();
   if (config.head_dim > static_cast<int64_t>(kMaxHeadDim)) {
     return InvalidArgument(file.path() + ": head_dim " + std::to_string(config.head_dim) +
@@ -196,7 +141,7 @@ StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Create(const ModelFile& file, 
     return InvalidArgument(file.path() + ": rope_theta " + std::to_string(config.rope_theta) +
                            " is not supported (at least 1)");
   }
-  std::unique_ptr<LlamaModel> model(new LlamaModel(file, tier, kv_f16, pool));
+  std::unique_ptr<LlamaModel> model(new LlamaModel(file, tier, kv_dtype, pool));
   INFENG_RETURN_IF_ERROR(model->BindTensors(file));
   return model;
 }

@@ -15,10 +15,9 @@
 #include "cc/cpu/cpu.h"
 #include "cc/format/model_file.h"
 #include "cc/kernels/activation/activation.h"
-#include "cc/kernels/attention/attention.h"
 #include "cc/kernels/norm/norm.h"
-#include "cc/kernels/rope/rope.h"
 #include "cc/model/adapter.h"
+#include "cc/model/attention.h"
 #include "cc/model/kv_layout.h"
 #include "cc/model/linear.h"
 #include "cc/model/rope_table.h"
@@ -43,8 +42,8 @@ class LlamaModel {
 
   // `file` and `pool` must outlive the model. Fails, naming what, if the model has a shape that the
   // kernels do not take.
-  static StatusOr<std::unique_ptr<LlamaModel>> Create(const ModelFile& file, Tier tier, bool kv_f16,
-                                                      ThreadPool* pool);
+  static StatusOr<std::unique_ptr<LlamaModel>> Create(const ModelFile& file, Tier tier,
+                                                      KvDtype kv_dtype, ThreadPool* pool);
 
   const KvLayout& kv_layout() const { return kv_; }
 
@@ -66,7 +65,7 @@ class LlamaModel {
     size_t begin, end;
   };
 
-  LlamaModel(const ModelFile& file, Tier tier, bool kv_f16, ThreadPool* pool);
+  LlamaModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, ThreadPool* pool);
 
   Status BindTensors(const ModelFile& file);
   void Reserve(std::span<const TokenRow> rows);
@@ -75,8 +74,6 @@ class LlamaModel {
   void Norm(const float* x, const float* weight, float* y, size_t rows);
   // Valid until the next call for the same module.
   std::span<const LoraUse> Loras(size_t layer, Module module);
-  void RotateAndStore(std::span<const TokenRow> rows, size_t layer);
-  void Attend(std::span<const TokenRow> rows, size_t layer);
   void Head(std::span<const TokenRow> rows, float* logits);
 
   const ModelConfig config_;
@@ -84,11 +81,10 @@ class LlamaModel {
   const size_t heads_, head_dim_, vocab_size_;
   ThreadPool* pool_;
   const NormTier& norm_;
-  const RopeTier& rope_;
   const ActivationTier& activation_;
-  const AttentionTier& attention_;
   LinearRunner linear_;
   RopeTable rope_table_;
+  Attention attention_;
 
   const TensorView* embedding_ = nullptr;
   const TensorView* head_ = nullptr;
@@ -98,10 +94,11 @@ class LlamaModel {
   // Buffers [rows][stride]; strides are multiples of 16, padding stays zero.
   size_t hidden_, q_size_, kv_size_, inner_;
   size_t reserved_rows_ = 0;
-  AlignedBuffer<float> x_, h_, q_, k_, v_, rotated_q_, attended_, gate_, up_;
+  AlignedBuffer<float> x_, h_, q_, k_, v_, attended_, gate_, up_;
   std::vector<uint32_t> row_indices_;
   std::vector<AdapterRows> adapter_rows_;
   std::array<std::vector<LoraUse>, kModules> lora_uses_;
+  std::vector<KvRow> kv_rows_;
 };
 
 }  // namespace infeng

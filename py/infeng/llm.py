@@ -24,8 +24,6 @@ from infeng.native import Engine, Tokenizer
 Prompt = str | Sequence[Message]
 
 _NO_ADAPTER = -1
-# The float32 recipe is the reference: its cache loses nothing either.
-_KV_DTYPES = {"int8": "f16", "int4": "f16", "f32": "f32"}
 
 
 class Sampling(TypedDict, total=False):
@@ -60,22 +58,24 @@ class LLM:
     ) -> None:
         """model: .infq or .gguf file, Hugging Face folder, or None for the default model.
         adapters: PEFT folders by name. threads: "auto" takes one per core. dtype: "int8",
-        "int4" or "f32", None for the file's own (int8 when converting). force_path: the ISA tier. kv:
-        dtype of the KV cache, None f16, or f32 for f32 weights. watch: told of a conversion.
-        Raises InputError, UsageError."""
+        "int4" or "f32", None for the file's own (int8 when converting). force_path: the ISA
+        tier. kv: dtype of the KV cache, "int8", "int4", "f16" or "f32", None for int8, or f32
+        with f32 weights. watch: told of a conversion. Raises InputError, UsageError."""
         if threads != "auto" and threads < 1:
             raise UsageError(f"threads is {threads}: it must be at least 1")
         name = None if model is None else str(model)
         file = models.resolve(name, dtype, *([watch] if watch else []))
         self.path = file.path
         self.dtype: str = file.header["recipe"]
+        # The float32 recipe is the reference: its cache loses nothing either.
+        self.kv = kv or ("f32" if self.dtype == "f32" else "int8")
         self.config = ModelConfig.from_header(file.header["config"])
         with native_errors(str(self.path)):
             self.engine = Engine(
                 str(self.path),
                 threads=0 if threads == "auto" else threads,
                 force_path=force_path,
-                kv_dtype=kv or _KV_DTYPES[self.dtype],
+                kv_dtype=self.kv,
             )
             self.tokenizer = Tokenizer.from_bytes(self.engine.section("tokenizer.json"))
         self._adapters: dict[str, int] = {}

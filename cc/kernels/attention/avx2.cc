@@ -1,9 +1,12 @@
-#include "cc/kernels/simd/avx2.h"
+#include "cc/kernels/attention/lanes_avx2.h"
 
 #include "cc/kernels/attention/body.h"
+#include "cc/kernels/attention/store.h"
 
 namespace infeng {
 
-const AttentionTier kAttentionAvx2 = {Attend, StoreKv};
+const AttentionTier kAttentionAvx2 = {
+    Attend, AttendChunks, MergePartials, StoreKv, QuantizeQuery, Exp2All, sizeof(Work),
+};
 
 }  // namespace infeng

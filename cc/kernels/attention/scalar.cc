@@ -1,9 +1,12 @@
-#include "cc/kernels/simd/scalar.h"
+#include "cc/kernels/attention/lanes_scalar.h"
 
 #include "cc/kernels/attention/body.h"
+#include "cc/kernels/attention/store.h"
 
 namespace infeng {
 
-const AttentionTier kAttentionScalar = {Attend, StoreKv};
+const AttentionTier kAttentionScalar = {
+    Attend, AttendChunks, MergePartials, StoreKv, QuantizeQuery, Exp2All, sizeof(Work),
+};
 
 }  // namespace infeng

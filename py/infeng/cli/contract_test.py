@@ -216,7 +216,9 @@ def test_inspect(folder: Path) -> None:
     assert infeng_json("inspect", path, "--verify") == {"verified": True}
     estimate = infeng_json("inspect", path, "--estimate", 3, 100)["estimate"]
     assert estimate["weights"] == path.stat().st_size
-    assert estimate["kv_f16"] == 3 * 100 * small.LAYERS * 2 * small.KV_HEADS * small.HEAD_DIM * 2
+    # Two pages of 64 positions for each sequence.
+    assert estimate["kv_f16"] == 3 * 128 * small.LAYERS * 2 * small.KV_HEADS * small.HEAD_DIM * 2
+    assert estimate["kv_int4"] < estimate["kv_int8"] < 0.7 * estimate["kv_f16"]
     assert estimate["kv_f32"] == 2 * estimate["kv_f16"]
     fails_in_one_line("inspect", path, "--estimate", 1, 100_000, names="100000 tokens")
     lines = infeng("inspect", path).stdout.splitlines()

@@ -12,6 +12,9 @@ from infeng.errors import UsageError
 from infeng.llm import LLM
 
 
+KV_DTYPES = ("int8", "int4", "f16", "f32")
+
+
 def threads(text: str) -> int | Literal["auto"]:
     """The value of --threads."""
     if text == "auto":
@@ -25,8 +28,19 @@ def threads(text: str) -> int | Literal["auto"]:
     return count
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model and how it is computed."""
+def kv_dtypes(text: str) -> list[str]:
+    """The value of a --kv that takes several."""
+    names = text.split(",")
+    for name in names:
+        if name not in KV_DTYPES:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(KV_DTYPES)}")
+    if len(set(names)) != len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} names one twice")
+    return names
+
+
+def add_model_options(parser: argparse.ArgumentParser, several_kv: bool = False) -> None:
+    """--model and how it is computed. several_kv: --kv takes a list, or None if left out."""
     parser.add_argument(
         "--model",
         metavar="PATH",
@@ -35,9 +49,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", choices=RECIPES, help="weights; left out: the file's own, int8 if converted"
     )
-    parser.add_argument(
-        "--kv", choices=("f16", "f32"), help="KV cache; left out: f16, f32 with f32 weights"
-    )
+    kv_help = "KV cache; left out: int8, f32 with f32 weights"
+    if several_kv:
+        parser.add_argument(
+            "--kv",
+            type=kv_dtypes,
+            metavar="DTYPE[,DTYPE...]",
+            help=f"{', '.join(KV_DTYPES)}: several are compared; {kv_help}",
+        )
+    else:
+        parser.add_argument("--kv", choices=KV_DTYPES, help=kv_help)
     parser.add_argument(
         "--threads", type=threads, default="auto", metavar="N", help="'auto' or a number"
     )
@@ -50,15 +71,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(args: argparse.Namespace, adapters: dict[str, Path] | None = None) -> LLM:
-    """The model that the options of add_model_options name."""
+def load(
+    args: argparse.Namespace, adapters: dict[str, Path] | None = None, kv: str | None = None
+) -> LLM:
+    """The model that the options of add_model_options name. kv: instead of theirs."""
     return LLM(
         args.model,
         adapters=adapters,
         threads=args.threads,
         dtype=args.dtype,
         force_path=args.force_path,
-        kv=args.kv,
+        kv=kv or args.kv,
         watch=lambda title: progress(f"converting {title}"),
     )
 

@@ -144,11 +144,11 @@ void BindEngine(py::module_& m) {
                      "A model, the sequences that it has read and its adapters. Thread-safe.\n\n"
                      "Logits depend on a sequence's tokens, adapters and KV dtype alone.")
       .def(py::init(&Open), py::arg("path"), py::kw_only(), py::arg("threads") = 0,
-           py::arg("force_path") = "auto", py::arg("kv_dtype") = "f16",
+           py::arg("force_path") = "auto", py::arg("kv_dtype") = "int8",
            "Opens and checks an INFQ file. threads: 0 takes one per core. force_path: auto, "
            "scalar,\n"
-           "avx2 or avx512. kv_dtype: f16 or f32. Raises FileNotFoundError, ValueError,\n"
-           "MemoryError.")
+           "avx2 or avx512. kv_dtype: int8, int4, f16 or f32. Raises FileNotFoundError,\n"
+           "ValueError, MemoryError.")
       .def("step", &Step, py::arg("batch"), py::arg("all_logits") = false,
            "Appends ids to sequences: batch is a list of (sequence, uint32 ids, adapter or -1).\n\n"
            "Returns float32 [rows, vocab]: a row per item, or per id with all_logits. Raises\n"
@@ -189,6 +189,18 @@ void BindEngine(py::module_& m) {
       .def_property_readonly("threads", &Engine::threads)
       .def_property_readonly("vocab_size", &Engine::vocab_size)
       .def_property_readonly("kv_bytes", &Engine::kv_bytes);
+  m.def(
+      "kv_page_bytes",
+      [](const std::string& kv_dtype, uint32_t layers, uint32_t kv_heads, uint32_t head_dim) {
+        ModelConfig config;
+        config.num_hidden_layers = layers;
+        config.num_key_value_heads = kv_heads;
+        config.head_dim = head_dim;
+        const KvDtype dtype = ValueOrRaise(ParseKvDtype(kv_dtype), NotFoundAs::kKeyError);
+        return std::pair(kPagePositions, KvPageBytes(config, dtype));
+      },
+      py::arg("kv_dtype"), py::arg("layers"), py::arg("kv_heads"), py::arg("head_dim"),
+      "The positions that a page of keys and values holds, and its bytes. Raises ValueError.");
   BindSampling(m);
 }
 

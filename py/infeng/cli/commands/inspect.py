@@ -11,8 +11,9 @@ from infeng.cli.console import human_bytes, print_json, print_pairs, print_table
 from infeng.convert.config import ModelConfig
 from infeng.errors import InputError, UsageError
 from infeng.models import read_header
+from infeng.native import kv_page_bytes
 
-_KV_BYTES = {"f16": 2, "f32": 4}
+_KV_DTYPES = ("int8", "int4", "f16", "f32")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,12 +60,14 @@ def _estimate(weights: int, config: ModelConfig, sequences: int, context: int) -
             f"--estimate: {context} tokens are beyond the model's context of "
             f"{config.max_position_embeddings}"
         )
-    values = config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 2
     parts = {"weights": weights}
-    for dtype, size in _KV_BYTES.items():
-        parts[f"kv_{dtype}"] = sequences * context * values * size
+    for dtype in _KV_DTYPES:
+        positions, page = kv_page_bytes(
+            dtype, config.num_hidden_layers, config.num_key_value_heads, config.head_dim
+        )
+        parts[f"kv_{dtype}"] = sequences * math.ceil(context / positions) * page
     parts["logits"] = sequences * config.vocab_size * 4
-    parts["total_with_kv_f16"] = weights + parts["kv_f16"] + parts["logits"]
+    parts["total_with_kv_int8"] = weights + parts["kv_int8"] + parts["logits"]
     return parts
 
 
