@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -11,16 +13,61 @@
 namespace infeng {
 namespace {
 
-// e^x for x <= 0 within 1e-14 relative; 0 below -700. Additions and multiplications only.
-double ExpNegative(double x) {
-  if (x < -700.0) return 0.0;
+// e^x for x <= 0 within 1e-14 relative; 0 below -700. Additions and multiplications only, and no
+// branch, so that a loop over it runs in vector registers.
+inline double ExpNegative(double x) {
   constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
-  const double n = (x * 1.4426950408889634 + kMagic) - kMagic;
+  constexpr double kInverseFactorial[] = {1.0,
+                                          1.0,
+                                          1.0 / 2,
+                                          1.0 / 6,
+                                          1.0 / 24,
+                                          1.0 / 120,
+                                          1.0 / 720,
+                                          1.0 / 5040,
+                                          1.0 / 40320,
+                                          1.0 / 362880,
+                                          1.0 / 3628800,
+                                          1.0 / 39916800,
+                                          1.0 / 479001600,
+                                          1.0 / 6227020800.0};
+  const double shifted = x * 1.4426950408889634 + kMagic;
+  const double n = shifted - kMagic;
   const double r = (x - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
-  double p = 1.0;
-  for (int k = 13; k >= 1; --k) p = 1.0 + p * r / k;
-  const uint64_t exponent = static_cast<uint64_t>(static_cast<int64_t>(n) + 1023);
-  return p * std::bit_cast<double>(exponent << 52);
+  double p = kInverseFactorial[13];
+  for (int k = 12; k >= 0; --k) p = p * r + kInverseFactorial[k];
+  // The low bits of `shifted` are n, so this is 2^n.
+  const uint64_t exponent = (std::bit_cast<uint64_t>(shifted) + 1023) << 52;
+  return x < -700.0 ? 0.0 : p * std::bit_cast<double>(exponent);
+}
+
+// e^((logit - best) / temperature) of each logit, in memory of the calling thread.
+std::span<const double> Weights(std::span<const float> logits, float best, float temperature) {
+  thread_local std::vector<double> weights;
+  weights.resize(logits.size());
+  double* out = weights.data();
+  const auto highest = static_cast<double>(best);
+  const auto divisor = static_cast<double>(temperature);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    out[i] = ExpNegative((static_cast<double>(logits[i]) - highest) / divisor);
+  }
+  return weights;
+}
+
+// ln x for x >= 1 within 1e-14 absolute plus relative. Additions, multiplications, divisions only.
+double Log(double x) {
+  int exponent = 0;
+  double m = std::frexp(x, &exponent);  // exact
+  if (m < 0.70710678118654752) {
+    m *= 2.0;
+    --exponent;
+  }
+  // 2 artanh(s), |s| < 0.172: the series to s^21.
+  const double s = (m - 1.0) / (m + 1.0);
+  const double z = s * s;
+  double p = 0.0;
+  for (int k = 21; k >= 1; k -= 2) p = p * z + 1.0 / k;
+  return exponent * 0.69314718055994530942 + 2.0 * s * p;
 }
 
 // Uniform in [0, 1), a multiple of 2^-53.
@@ -43,6 +90,15 @@ bool After(const Candidate& a, const Candidate& b) {
 }
 
 bool Within(float value, float low, float high) { return value >= low && value <= high; }
+
+// As Argmax, and the greatest is finite too.
+StatusOr<uint32_t> FiniteBest(std::span<const float> logits) {
+  INFENG_ASSIGN_OR_RETURN(const uint32_t best, Argmax(logits));
+  if (!std::isfinite(logits[best])) {
+    return InvalidArgument("logit " + std::to_string(best) + " is not finite");
+  }
+  return best;
+}
 
 }  // namespace
 
@@ -70,34 +126,66 @@ StatusOr<uint32_t> Argmax(std::span<const float> logits) {
   return static_cast<uint32_t>(best);
 }
 
+StatusOr<std::vector<TokenLogprob>> Logprobs(std::span<const float> logits, uint32_t id,
+                                             size_t count) {
+  INFENG_ASSIGN_OR_RETURN(const uint32_t best, FiniteBest(logits));
+  if (id >= logits.size()) {
+    return InvalidArgument("id " + std::to_string(id) + " is outside the vocabulary of " +
+                           std::to_string(logits.size()));
+  }
+  double total = 0.0;
+  for (const double weight : Weights(logits, logits[best], 1.0f)) total += weight;
+  const double log_total = Log(total);
+  const auto logprob = [&](uint32_t token) {
+    return static_cast<double>(logits[token]) - static_cast<double>(logits[best]) - log_total;
+  };
+  std::vector<TokenLogprob> found = {{id, logprob(id)}};
+  std::vector<uint32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0u);
+  const auto end = order.begin() + static_cast<std::ptrdiff_t>(std::min(count, order.size()));
+  std::partial_sort(order.begin(), end, order.end(), [&](uint32_t a, uint32_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  });
+  for (auto token = order.begin(); token != end; ++token) {
+    found.push_back({*token, logprob(*token)});
+  }
+  return found;
+}
+
 StatusOr<uint32_t> Sample(std::span<const float> logits, const SampleParams& params,
                           uint64_t position) {
   INFENG_RETURN_IF_ERROR(CheckSampleParams(params));
-  INFENG_ASSIGN_OR_RETURN(const uint32_t best, Argmax(logits));
-  if (!std::isfinite(logits[best])) {
-    return InvalidArgument("logit " + std::to_string(best) + " is not finite");
-  }
-  std::vector<Candidate> heap;
-  heap.reserve(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const double x = (static_cast<double>(logits[i]) - static_cast<double>(logits[best])) /
-                     static_cast<double>(params.temperature);
-    const double weight = ExpNegative(x);
-    if (weight >= static_cast<double>(params.min_p)) {
-      heap.push_back({logits[i], static_cast<uint32_t>(i), weight});
+  INFENG_ASSIGN_OR_RETURN(const uint32_t best, FiniteBest(logits));
+  const std::span<const double> weights = Weights(logits, logits[best], params.temperature);
+  const auto min_weight = static_cast<double>(params.min_p);
+  thread_local std::vector<Candidate> heap;
+  heap.clear();
+  double total = 0.0;
+  if (params.top_k > 0) {
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] < min_weight) continue;
+      heap.push_back({logits[i], static_cast<uint32_t>(i), weights[i]});
+    }
+    if (params.top_k < heap.size()) {
+      const auto end = heap.begin() + params.top_k;
+      std::nth_element(heap.begin(), end, heap.end(),
+                       [](const Candidate& a, const Candidate& b) { return After(b, a); });
+      heap.erase(end, heap.end());
+      // The sum is taken in order of id, whatever order the selection left.
+      std::sort(heap.begin(), heap.end(),
+                [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+    }
+    for (const Candidate& candidate : heap) total += candidate.weight;
+  } else {
+    for (const double weight : weights) total += weight < min_weight ? 0.0 : weight;
+    // All that are lighter than this come to less than half of what top_p leaves out.
+    const double least = 0.5 * (1.0 - static_cast<double>(params.top_p)) * total /
+                         static_cast<double>(weights.size());
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] < min_weight || weights[i] < least) continue;
+      heap.push_back({logits[i], static_cast<uint32_t>(i), weights[i]});
     }
   }
-  if (params.top_k > 0 && params.top_k < heap.size()) {
-    const auto end = heap.begin() + params.top_k;
-    std::nth_element(heap.begin(), end, heap.end(),
-                     [](const Candidate& a, const Candidate& b) { return After(b, a); });
-    heap.erase(end, heap.end());
-    // The sum below is taken in order of id, whatever order the selection left.
-    std::sort(heap.begin(), heap.end(),
-              [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
-  }
-  double total = 0.0;
-  for (const Candidate& candidate : heap) total += candidate.weight;
 
   // A heap yields candidates in order as far as they are needed: rarely more than a few.
   std::make_heap(heap.begin(), heap.end(), After);
