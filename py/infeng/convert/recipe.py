@@ -8,6 +8,7 @@ from infeng.convert.layout import Panels, Rows
 from infeng.errors import UsageError
 
 RECIPES = ("int8", "f32")
+ADAPTER_DTYPES = ("f32", "f16")
 DEFAULT_GROUP = 32
 
 
