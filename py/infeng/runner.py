@@ -56,7 +56,8 @@ class Counters:
 class Runner:
     """Answers requests, many at a time. Thread-safe: one thread steps, others submit and cancel.
 
-    before_step, after_step: called by the thread that steps, outside of any lock."""
+    observe_stage: told when a stage, "decode" or "adapter", was at work, by the clock; for
+    measurements."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Runner:
         self.counters = Counters()
         self.clock = clock
         self.scheduler = Scheduler(limits, Residency(adapter_bytes), model)
+        self.observe_stage: Callable[[str, float, float], None] | None = None
         self._answers: dict[Request, Answer] = {}
         self._sources: dict[Version, AdapterSource] = {}
         self._engine_ids: dict[Version, int] = {}
@@ -152,7 +154,7 @@ class Runner:
             return known
 
     def _load(self, version: Version) -> None:
-        started = time.perf_counter()
+        started, began = time.perf_counter(), self.clock()
         error, engine_id = "", _NO_ADAPTER
         try:
             targets = self._sources[version].targets()
@@ -163,6 +165,8 @@ class Runner:
                 )
         except (InfengError, MemoryError) as e:
             error = str(e) or "not enough memory"
+        if self.observe_stage is not None:
+            self.observe_stage("adapter", began, self.clock())
         with self._changed:
             self.counters.adapter_s += time.perf_counter() - started
             self.counters.adapter_loads += 1
@@ -253,7 +257,7 @@ class Runner:
 
     def _compute(self, plan: Plan) -> None:
         items = [self._item(row) for row in plan.rows]
-        started = time.perf_counter()
+        started, began = time.perf_counter(), self.clock()
         errors: dict[int, InfengError] = {}
         try:
             logits = self.engine.step(items, out=self._logits)
@@ -290,6 +294,8 @@ class Runner:
                     self._answers.pop(answer.request, None)
         for answer, event in events:
             answer.emit(event)
+        if self.observe_stage is not None:
+            self.observe_stage("decode", began, self.clock())
 
     def _each_alone(
         self, items: list[tuple[int, NDArray[np.uint32], int]], errors: dict[int, InfengError]
