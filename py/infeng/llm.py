@@ -72,6 +72,7 @@ class LLM:
         step_tokens: int = 256,
         mixed_tokens: int = 64,
         adapter_threads: int = 1,
+        adapter_thread_start: Callable[[], None] | None = None,
     ) -> None:
         """model: .infq or .gguf file, Hugging Face folder, or None for the default model.
         adapters: PEFT folders or INFQ adapters by name. threads: "auto" takes one per core. dtype: "int8" or
@@ -79,7 +80,8 @@ class LLM:
         dtype of the KV cache, None f16, or f32 for f32 weights. watch: told of a conversion.
         kv_memory: bytes for keys and values, the prefix cache among them; None takes a quarter of
         the free memory and at most 1 GiB, but room for one whole context if there is. adapter_memory:
-        bytes for adapters, None without limit. The others are of sched.Limits.
+        bytes for adapters, None without limit. adapter_thread_start: called in each thread that
+        loads adapters. The others are of sched.Limits.
         Raises InputError, UsageError."""
         if threads != "auto" and threads < 1:
             raise UsageError(f"threads is {threads}: it must be at least 1")
@@ -115,6 +117,7 @@ class LLM:
             model=(self.base.digest, self.dtype, self.kv),
             adapter_bytes=adapter_memory,
             adapter_threads=adapter_threads,
+            adapter_thread_start=adapter_thread_start,
         )
         for adapter, path in (adapters or {}).items():
             self.add_adapter(adapter, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -19,6 +20,7 @@ from infeng.native import Engine
 from infeng.sched import Fork, Limits, Plan, Request, Residency, Row, Scheduler, Version
 
 _NO_ADAPTER = -1
+_loads = itertools.count(1)  # names of an engine's adapters are unique, and runners may share one
 
 
 class AdapterSource(Protocol):
@@ -67,9 +69,11 @@ class Runner:
         model: Hashable = None,
         adapter_bytes: int | None = None,
         adapter_threads: int = 1,
+        adapter_thread_start: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """model: digest of what the engine computes. adapter_bytes: that adapters may take."""
+        """model: digest of what the engine computes. adapter_bytes: that adapters may take.
+        adapter_thread_start: called in each thread that loads adapters."""
         self.engine = engine
         self.limits = limits
         self.counters = Counters()
@@ -82,7 +86,7 @@ class Runner:
         self._sequences: dict[int, int] = {}  # the engine's id of each handle
         self._logits = np.empty((limits.running, engine.vocab_size), np.float32)
         self._ids = 0
-        self._loader = ThreadPoolExecutor(adapter_threads, "adapters")
+        self._loader = ThreadPoolExecutor(adapter_threads, "adapters", adapter_thread_start)
         # Guards the scheduler and the tables; never held while the engine computes.
         self._changed = threading.Condition(threading.RLock())
         self._stepping = threading.Lock()
@@ -146,6 +150,14 @@ class Runner:
                 raise InputError(version.error)
         return version
 
+    def source(self, name: str) -> AdapterSource:
+        """What an adapter that requests may name is loaded from. Raises InputError."""
+        with self._changed:
+            version = self.scheduler.adapters.current(name)
+            if version is None:
+                raise unknown_adapter(name, self.scheduler.adapters.names)
+            return self._sources[version]
+
     def remove_adapter(self, name: str) -> bool:
         """Forget an adapter; False if there is none. Running requests keep it to their end."""
         with self._changed:
@@ -160,7 +172,7 @@ class Runner:
             targets = self._sources[version].targets()
             with native_errors(f"adapter {version.name!r}"):
                 engine_id = self.engine.add_adapter(
-                    f"{version.name}#{version.number}",
+                    f"{version.name}#{next(_loads)}",
                     [(t.layer, t.module, t.a, t.b, t.scale) for t in targets],
                 )
         except (InfengError, MemoryError) as e:
@@ -229,8 +241,14 @@ class Runner:
         self.settle()
 
     def close(self) -> None:
-        """Stop the threads that load adapters."""
+        """Give up all requests, and free what they, the cache and the adapters hold."""
         self._loader.shutdown(wait=True, cancel_futures=True)
+        with self._changed:
+            for answer in [*self._answers.values()]:
+                self.cancel(answer)
+            for name in self.scheduler.adapters.names:
+                self.scheduler.adapters.remove(name)
+        self.drop_prefixes()
 
     def _change_sequences(self, plan: Plan) -> None:
         for change in plan.sequences:
