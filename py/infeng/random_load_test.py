@@ -154,8 +154,8 @@ def test_default_model() -> None:
     source = random.Random(3)
     with open_model() as llm:
         # A sixth of the small model's: the suite must stay quick.
-        wanted = asks(source, llm, max(20, REQUESTS // 6), longest=100, tokens=24)
-    together, llm = in_company(open_model, wanted, source, 8, paths)
+        wanted = asks(source, llm, max(20, REQUESTS // 6), longest=44, tokens=40)
+    together, llm = in_company(open_model, wanted, source, 6, paths)
     with llm:
         assert llm.runner.scheduler.preemptions > 0
     assert together == alone(open_model, wanted)
