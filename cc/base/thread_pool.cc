@@ -71,8 +71,7 @@ void ThreadPool::TakeRanges() noexcept {
   }
 }
 
-void ThreadPool::ParallelFor(size_t count, size_t grain,
-                             const std::function<void(size_t, size_t)>& body) {
+void ThreadPool::ParallelFor(size_t count, size_t grain, FunctionRef<void(size_t, size_t)> body) {
   if (count == 0) return;
   grain = std::max<size_t>(grain, 1);
   if (workers_.empty() || count <= grain || in_a_loop) {

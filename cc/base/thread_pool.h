@@ -4,10 +4,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "cc/base/function_ref.h"
 
 namespace infeng {
 
@@ -28,13 +29,13 @@ class ThreadPool {
   // once, and returns when all are done. The ranges are the same for any number of threads; who
   // takes which is not determined. A grain of 0 counts as 1. body must not throw. Calls from
   // several threads take turns; a call from within a body runs in the thread that makes it.
-  void ParallelFor(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
+  void ParallelFor(size_t count, size_t grain, FunctionRef<void(size_t, size_t)> body);
 
  private:
   struct Loop {
     size_t count = 0;
     size_t grain = 1;
-    const std::function<void(size_t, size_t)>* body = nullptr;
+    const FunctionRef<void(size_t, size_t)>* body = nullptr;
   };
 
   void Work();

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <new>
 #include <system_error>
-#include <unordered_set>
 #include <utility>
 
 #include "cc/cpu/cores.h"
@@ -54,7 +54,9 @@ StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
     INFENG_ASSIGN_OR_RETURN(
         engine->model_,
         LlamaModel::Create(*engine->file_, tier, options.kv_dtype, &engine->pool_));
-    engine->pages_ = std::make_unique<PagePool>(engine->model_->kv_layout().page_bytes());
+    const size_t limit =
+        options.kv_pages > 0 ? options.kv_pages : std::numeric_limits<size_t>::max();
+    engine->pages_ = std::make_unique<PagePool>(engine->model_->kv_layout().page_bytes(), limit);
     return engine;
   } catch (const std::bad_alloc&) {
     return OutOfMemory("the model " + path);
@@ -64,15 +66,43 @@ StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
   }
 }
 
-size_t Engine::kv_bytes() {
+KvUsage Engine::kv_usage() {
   const std::lock_guard lock(mutex_);
-  return pages_->taken_bytes();
+  return {kPagePositions, pages_->page_bytes(), pages_->limit(), pages_->taken()};
+}
+
+size_t Engine::kv_bytes() {
+  const KvUsage usage = kv_usage();
+  return usage.pages_taken * usage.page_bytes;
+}
+
+SequenceId Engine::Insert(std::unique_ptr<Sequence> sequence) {
+  sequences_.emplace(last_sequence_ + 1, std::move(sequence));
+  return ++last_sequence_;
 }
 
 SequenceId Engine::NewSequence() {
   const std::lock_guard lock(mutex_);
-  sequences_.emplace(last_sequence_ + 1, std::make_unique<Sequence>(pages_.get()));
-  return ++last_sequence_;
+  return Insert(std::make_unique<Sequence>(pages_.get(), max_positions()));
+}
+
+StatusOr<SequenceId> Engine::ForkSequence(SequenceId id, size_t length) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sequences_.find(id);
+  if (found == sequences_.end()) return NotFound("no sequence has id " + std::to_string(id));
+  if (length > found->second->length) {
+    return InvalidArgument("sequence " + std::to_string(id) + " has " +
+                           std::to_string(found->second->length) + " tokens, not " +
+                           std::to_string(length));
+  }
+  try {
+    auto fork = std::make_unique<Sequence>(pages_.get(), max_positions());
+    fork->pages.ShareFrom(found->second->pages, length);
+    fork->length = length;
+    return Insert(std::move(fork));
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory("a page to copy part of sequence " + std::to_string(id));
+  }
 }
 
 Status Engine::FreeSequence(SequenceId id) {
@@ -91,10 +121,10 @@ StatusOr<size_t> Engine::SequenceLength(SequenceId id) {
 StatusOr<AdapterId> Engine::AddAdapter(const std::string& name,
                                        std::span<const AdapterTarget> targets) {
   try {
-    // Checked and copied before the lock is taken: steps go on meanwhile.
+    // Checked and copied before the lock is taken.
     INFENG_ASSIGN_OR_RETURN(std::shared_ptr<const Adapter> adapter,
                             Adapter::Create(file_->config(), name, targets));
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(adapters_mutex_);
     for (const auto& [id, other] : adapters_) {
       if (other->name() == name)
         return InvalidArgument("an adapter is called '" + name + "' already");
@@ -107,83 +137,122 @@ StatusOr<AdapterId> Engine::AddAdapter(const std::string& name,
 }
 
 Status Engine::RemoveAdapter(AdapterId id) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(adapters_mutex_);
   if (adapters_.erase(id) == 0) return NotFound("no adapter has id " + std::to_string(id));
   return Status();
 }
 
-StatusOr<std::vector<Engine::Work>> Engine::Validate(std::span<const BatchItem> batch) {
-  std::vector<Work> work;
-  std::unordered_set<SequenceId> seen;
-  const size_t longest = static_cast<size_t>(file_->config().max_position_embeddings);
+StatusOr<std::shared_ptr<const Adapter>> Engine::FindAdapter(AdapterId id) {
+  const std::lock_guard lock(adapters_mutex_);
+  const auto found = adapters_.find(id);
+  if (found == adapters_.end()) return NotFound("no adapter has id " + std::to_string(id));
+  return found->second;
+}
+
+Status Engine::Validate(std::span<const BatchItem> batch) {
+  work_.clear();
+  ++steps_;
   for (size_t i = 0; i < batch.size(); ++i) {
     const BatchItem& item = batch[i];
-    const std::string where =
-        "batch[" + std::to_string(i) + "], sequence " + std::to_string(item.sequence) + ": ";
-    const auto sequence = sequences_.find(item.sequence);
-    if (sequence == sequences_.end()) return NotFound(where + "no sequence has this id");
-    if (!seen.insert(item.sequence).second) {
-      return InvalidArgument(where + "the sequence is in the batch twice");
+    const auto where = [&] {
+      return "batch[" + std::to_string(i) + "], sequence " + std::to_string(item.sequence) + ": ";
+    };
+    const auto found = sequences_.find(item.sequence);
+    if (found == sequences_.end()) return NotFound(where() + "no sequence has this id");
+    Sequence* sequence = found->second.get();
+    if (sequence->last_step == steps_) {
+      return InvalidArgument(where() + "the sequence is in the batch twice");
     }
-    const Adapter* adapter = nullptr;
+    sequence->last_step = steps_;
+    std::shared_ptr<const Adapter> adapter;
     if (item.adapter != kNoAdapter) {
-      const auto found = adapters_.find(item.adapter);
-      if (found == adapters_.end()) {
-        return NotFound(where + "no adapter has id " + std::to_string(item.adapter));
-      }
-      adapter = found->second.get();
+      auto known = FindAdapter(item.adapter);
+      if (!known.ok()) return NotFound(where() + known.status().message());
+      adapter = std::move(known).value();
     }
-    if (item.ids.empty()) return InvalidArgument(where + "there are no ids");
+    if (item.ids.empty()) return InvalidArgument(where() + "there are no ids");
     for (size_t j = 0; j < item.ids.size(); ++j) {
       if (item.ids[j] >= vocab_size()) {
-        return InvalidArgument(where + "ids[" + std::to_string(j) + "] is " +
+        return InvalidArgument(where() + "ids[" + std::to_string(j) + "] is " +
                                std::to_string(item.ids[j]) + ", the vocabulary has " +
                                std::to_string(vocab_size()));
       }
     }
-    const size_t length = sequence->second->length;
-    if (item.ids.size() > longest - length) {
+    if (item.ids.size() > max_positions() - sequence->length) {
       return InvalidArgument(
-          where + std::to_string(length) + " + " + std::to_string(item.ids.size()) +
-          " tokens are more than the model's " + std::to_string(longest) + " positions");
+          where() + std::to_string(sequence->length) + " + " + std::to_string(item.ids.size()) +
+          " tokens are more than the model's " + std::to_string(max_positions()) + " positions");
     }
-    work.push_back({sequence->second.get(), item.ids, adapter});
+    work_.push_back({sequence, item.ids, std::move(adapter)});
   }
-  return work;
+  return Status();
 }
 
-Status Engine::Step(std::span<const BatchItem> batch, LogitsMode mode, std::vector<float>* logits) {
+Status Engine::TakePages() {
+  size_t missing = 0;
+  for (const Work& item : work_) {
+    missing += item.sequence->pages.Missing(item.sequence->length + item.ids.size());
+  }
+  if (missing > pages_->limit() - pages_->taken()) {
+    return ResourceExhausted("the step needs " + std::to_string(missing) +
+                             " pages of keys and values; " +
+                             std::to_string(pages_->limit() - pages_->taken()) + " of " +
+                             std::to_string(pages_->limit()) + " are free");
+  }
+  for (const Work& item : work_) {
+    item.sequence->pages.Resize(item.sequence->length + item.ids.size());
+  }
+  return Status();
+}
+
+size_t Engine::LogitsRows(std::span<const BatchItem> batch, LogitsMode mode) {
+  if (mode == LogitsMode::kLast) return batch.size();
+  size_t rows = 0;
+  for (const BatchItem& item : batch) rows += item.ids.size();
+  return rows;
+}
+
+Status Engine::Step(std::span<const BatchItem> batch, LogitsMode mode, std::span<float> logits) {
   const std::lock_guard lock(mutex_);
-  logits->clear();
-  std::vector<Work> work;
   Status status;
   try {
-    INFENG_ASSIGN_OR_RETURN(work, Validate(batch));
-    size_t rows = work.size();
-    if (mode == LogitsMode::kAll) {
-      rows = 0;
-      for (const Work& item : work) rows += item.ids.size();
+    status = Validate(batch);
+    const size_t rows = LogitsRows(batch, mode);
+    if (status.ok() && logits.size() != rows * vocab_size()) {
+      status = InvalidArgument("there is room for " + std::to_string(logits.size()) +
+                               " logits where the step gives " + std::to_string(rows) + " x " +
+                               std::to_string(vocab_size()));
     }
-    logits->resize(rows * vocab_size());
-    for (const Work& item : work) {
-      item.sequence->pages.Resize(item.sequence->length + item.ids.size());
-    }
-    Run(work, mode, logits->data());
-    if (!AllFinite(logits->data(), logits->size())) {
-      status = Internal("logits are not finite: the weights or an adapter overflow f32");
+    if (status.ok()) status = TakePages();
+    if (status.ok()) {
+      Run(mode, logits.data());
+      if (!AllFinite(logits.data(), logits.size())) {
+        status = Internal("logits are not finite: the weights or an adapter overflow f32");
+      }
     }
   } catch (const std::bad_alloc&) {
     status = OutOfMemory("a step of " + std::to_string(batch.size()) + " sequences");
   }
-  for (const Work& item : work) {
+  for (const Work& item : work_) {
     if (status.ok()) item.sequence->length += item.ids.size();
     item.sequence->pages.Resize(item.sequence->length);
   }
+  work_.clear();
+  return status;
+}
+
+Status Engine::Step(std::span<const BatchItem> batch, LogitsMode mode, std::vector<float>* logits) {
+  try {
+    logits->resize(LogitsRows(batch, mode) * vocab_size());
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory("the logits of a step of " + std::to_string(batch.size()) + " sequences");
+  }
+  Status status = Step(batch, mode, std::span<float>(*logits));
   if (!status.ok()) logits->clear();
   return status;
 }
 
-void Engine::Run(const std::vector<Work>& work, LogitsMode mode, float* logits) {
+void Engine::Run(LogitsMode mode, float* logits) {
   rows_.clear();
   size_t wanted = 0;
   const auto flush = [&] {
@@ -192,11 +261,11 @@ void Engine::Run(const std::vector<Work>& work, LogitsMode mode, float* logits) 
     rows_.clear();
     wanted = 0;
   };
-  for (const Work& item : work) {
+  for (const Work& item : work_) {
     for (size_t i = 0; i < item.ids.size(); ++i) {
       const bool wants = mode == LogitsMode::kAll || i + 1 == item.ids.size();
       rows_.push_back({item.ids[i], item.sequence->length + i, item.sequence->pages.pages(),
-                       item.adapter, wants});
+                       item.adapter.get(), wants});
       wanted += wants ? 1 : 0;
       if (rows_.size() == LlamaModel::kMaxRows) flush();
     }

@@ -33,6 +33,16 @@ struct EngineOptions {
   int threads = 0;                  // 0: one per core that the process may run on
   std::string force_path = "auto";  // auto, scalar, avx2 or avx512
   KvDtype kv_dtype = KvDtype::kInt8;
+  size_t kv_pages = 0;  // pages of keys and values at most; 0: as memory allows
+};
+
+// The memory for keys and values. A page holds page_positions positions of a sequence, and is
+// counted once however many sequences share it.
+struct KvUsage {
+  size_t page_positions;
+  size_t page_bytes;
+  size_t pages_limit;
+  size_t pages_taken;
 };
 
 using SequenceId = int64_t;
@@ -69,42 +79,64 @@ class Engine {
   Tier tier() const { return tier_; }
   int threads() const { return pool_.threads(); }
   size_t vocab_size() const { return static_cast<size_t>(file_->config().vocab_size); }
+  KvUsage kv_usage();
   // Bytes of keys and values that the sequences hold.
   size_t kv_bytes();
 
   // An empty sequence. Ids are never used again.
   SequenceId NewSequence();
+  // A sequence that holds the first `length` tokens of another and goes its own way from there.
+  // Full pages are shared, so that a prefix is kept and computed once; the rest of a page is
+  // copied. Fails with NotFound, InvalidArgument (length beyond the sequence) or ResourceExhausted.
+  StatusOr<SequenceId> ForkSequence(SequenceId id, size_t length);
+  // Pages that no other sequence holds are free then. May be called between any two steps.
   Status FreeSequence(SequenceId id);
   StatusOr<size_t> SequenceLength(SequenceId id);
 
   // Copies the matrices. Names are unique. Fails with InvalidArgument that names the target.
   StatusOr<AdapterId> AddAdapter(const std::string& name, std::span<const AdapterTarget> targets);
+  // A step that runs meanwhile keeps the adapter until it is done.
   Status RemoveAdapter(AdapterId id);
 
-  // Appends each item's ids to its sequence. logits becomes [rows][vocab_size], rows in the order
-  // of the items and their ids. Fails with NotFound (sequence or adapter), InvalidArgument (no ids,
-  // an id outside the vocabulary, too long a sequence, a sequence twice), ResourceExhausted, or
-  // Internal (logits that are not finite); then no sequence has changed and logits is empty.
+  // The rows of logits that a step gives.
+  static size_t LogitsRows(std::span<const BatchItem> batch, LogitsMode mode);
+
+  // Appends each item's ids to its sequence: prompts in pieces of any size, and next tokens, in one
+  // batch. logits is [rows][vocab_size], rows in the order of the items and their ids; once the
+  // longest sequences and the largest batch have been seen, a step allocates nothing. Fails with
+  // NotFound (sequence or adapter), InvalidArgument (no ids, an id outside the vocabulary, too long
+  // a sequence, a sequence twice, a wrong size of logits), ResourceExhausted, or Internal (logits
+  // that are not finite); then no sequence has changed.
+  Status Step(std::span<const BatchItem> batch, LogitsMode mode, std::span<float> logits);
+  // The same with a vector that becomes [rows][vocab_size], empty on failure.
   Status Step(std::span<const BatchItem> batch, LogitsMode mode, std::vector<float>* logits);
 
  private:
   struct Sequence {
-    explicit Sequence(PagePool* pool) : pages(pool) {}
+    Sequence(PagePool* pool, size_t max_positions) : pages(pool, max_positions) {}
     size_t length = 0;
+    uint64_t last_step = 0;  // the step that met it last
     PageTable pages;
   };
   // An item whose references have been looked up.
   struct Work {
     Sequence* sequence;
     std::span<const uint32_t> ids;
-    const Adapter* adapter;
+    std::shared_ptr<const Adapter> adapter;
   };
 
   Engine(std::unique_ptr<ModelFile> file, Tier tier, int threads)
       : file_(std::move(file)), tier_(tier), pool_(threads) {}
 
-  StatusOr<std::vector<Work>> Validate(std::span<const BatchItem> batch);
-  void Run(const std::vector<Work>& work, LogitsMode mode, float* logits);
+  size_t max_positions() const {
+    return static_cast<size_t>(file_->config().max_position_embeddings);
+  }
+  SequenceId Insert(std::unique_ptr<Sequence> sequence);
+  StatusOr<std::shared_ptr<const Adapter>> FindAdapter(AdapterId id);
+  // Fills work_.
+  Status Validate(std::span<const BatchItem> batch);
+  Status TakePages();
+  void Run(LogitsMode mode, float* logits);
 
   const std::unique_ptr<const ModelFile> file_;
   const Tier tier_;
@@ -112,12 +144,17 @@ class Engine {
   std::unique_ptr<LlamaModel> model_;
   std::unique_ptr<PagePool> pages_;
 
-  std::mutex mutex_;  // guards all below, the model and the pages
+  std::mutex mutex_;  // guards what follows up to rows_, the model and the pages
   SequenceId last_sequence_ = 0;
-  AdapterId last_adapter_ = kNoAdapter;
+  uint64_t steps_ = 0;
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
-  std::map<AdapterId, std::shared_ptr<const Adapter>> adapters_;
+  std::vector<Work> work_;  // of the step that runs
   std::vector<TokenRow> rows_;
+
+  // An adapter comes and goes while a step runs: nobody waits for its end.
+  std::mutex adapters_mutex_;  // guards what follows; taken after mutex_
+  AdapterId last_adapter_ = kNoAdapter;
+  std::map<AdapterId, std::shared_ptr<const Adapter>> adapters_;
 };
 
 }  // namespace infeng

@@ -1,42 +1,83 @@
 #include "cc/engine/kv_cache.h"
 
+#include <cstring>
+#include <new>
 #include <utility>
 
 #include "cc/kernels/attention/attention.h"
 
 namespace infeng {
+namespace {
 
-void* PagePool::Take() {
-  if (!free_.empty()) {
-    void* page = free_.back();
-    free_.pop_back();
-    return page;
+size_t PagesFor(size_t positions) { return (positions + kPagePositions - 1) / kPagePositions; }
+
+}  // namespace
+
+Page* PagePool::Take() {
+  if (free_.empty()) {
+    if (pages_.size() >= limit_) throw std::bad_alloc();
+    free_.reserve(pages_.size() + 1);
+    pages_.reserve(pages_.size() + 1);
+    auto page = std::make_unique<Page>();
+    page->data = AlignedBuffer<uint8_t>(page_bytes_);
+    free_.push_back(page.get());
+    pages_.push_back(std::move(page));
   }
-  free_.reserve(pages_.size() + 1);
-  pages_.reserve(pages_.size() + 1);
-  pages_.emplace_back(page_bytes_);
-  return pages_.back().data();
+  Page* page = free_.back();
+  free_.pop_back();
+  page->users = 1;
+  return page;
 }
 
-void PagePool::Give(void* page) { free_.push_back(page); }
+void PagePool::Give(Page* page) {
+  if (--page->users == 0) free_.push_back(page);
+}
+
+PageTable::PageTable(PagePool* pool, size_t max_positions) : pool_(pool) {
+  pages_.reserve(PagesFor(max_positions));
+  data_.reserve(PagesFor(max_positions));
+}
+
+void PageTable::Push(Page* page) {
+  pages_.push_back(page);
+  data_.push_back(page->data.data());
+}
+
+size_t PageTable::Missing(size_t positions) const {
+  const size_t wanted = PagesFor(positions);
+  return wanted > pages_.size() ? wanted - pages_.size() : 0;
+}
 
 void PageTable::Resize(size_t positions) {
-  const size_t wanted = (positions + kPagePositions - 1) / kPagePositions;
+  const size_t wanted = PagesFor(positions);
   const size_t before = pages_.size();
   try {
-    pages_.reserve(wanted);
-    while (pages_.size() < wanted) pages_.push_back(pool_->Take());
+    while (pages_.size() < wanted) Push(pool_->Take());
   } catch (...) {
-    while (pages_.size() > before) {
-      pool_->Give(pages_.back());
-      pages_.pop_back();
-    }
+    Resize(before * kPagePositions);
     throw;
   }
   while (pages_.size() > wanted) {
     pool_->Give(pages_.back());
     pages_.pop_back();
+    data_.pop_back();
   }
+}
+
+void PageTable::ShareFrom(const PageTable& other, size_t positions) {
+  const size_t full = positions / kPagePositions;
+  for (size_t i = 0; i < full; ++i) {
+    pool_->Share(other.pages_[i]);
+    Push(other.pages_[i]);
+  }
+  if (positions % kPagePositions == 0) return;
+  try {
+    Push(pool_->Take());
+  } catch (...) {
+    Resize(0);
+    throw;
+  }
+  std::memcpy(data_[full], other.data_[full], pool_->page_bytes());
 }
 
 }  // namespace infeng

@@ -89,7 +89,7 @@ void LlamaModel::GroupByAdapter(std::span<const TokenRow> rows) {
   }
 }
 
-void LlamaModel::ForEachRow(size_t rows, const std::function<void(size_t, size_t)>& work) {
+void LlamaModel::ForEachRow(size_t rows, FunctionRef<void(size_t, size_t)> work) {
   constexpr size_t kGrain = 4;  // fewer rows are not worth a second thread
   pool_->ParallelFor(rows, kGrain, work);
 }

@@ -4,12 +4,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "cc/base/aligned_buffer.h"
+#include "cc/base/function_ref.h"
 #include "cc/base/status.h"
 #include "cc/base/thread_pool.h"
 #include "cc/cpu/cpu.h"
@@ -70,7 +70,7 @@ class LlamaModel {
   Status BindTensors(const ModelFile& file);
   void Reserve(std::span<const TokenRow> rows);
   void GroupByAdapter(std::span<const TokenRow> rows);
-  void ForEachRow(size_t rows, const std::function<void(size_t, size_t)>& work);
+  void ForEachRow(size_t rows, FunctionRef<void(size_t, size_t)> work);
   void Norm(const float* x, const float* weight, float* y, size_t rows);
   // Valid until the next call for the same module.
   std::span<const LoraUse> Loras(size_t layer, Module module);

@@ -1,74 +1,69 @@
-"""A conversation whose tokens stay in the engine from turn to turn."""
+"""A conversation that goes on from turn to turn on the very tokens of its past."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 
-import numpy as np
-
 from infeng.chat import Message
-from infeng.errors import native_errors
-from infeng.generation import Event, Result, Running, SamplingParams, step_until_done
+from infeng.errors import UsageError, native_errors
+from infeng.generation import Answer, Event, Result, SamplingParams
 from infeng.llm import LLM
+from infeng.runner import unknown_adapter
 
 
 class ChatSession:
-    """One conversation with a model, wearing one adapter or none."""
+    """One conversation with a model, wearing one adapter or none.
+
+    What was computed for earlier turns is in the prefix cache, so a turn costs its own tokens."""
 
     def __init__(self, llm: LLM, adapter: str | None = None) -> None:
+        if adapter is not None and adapter not in llm.adapters:
+            raise UsageError(str(unknown_adapter(adapter, llm.adapters)))
         self._llm = llm
-        self._adapter = llm.adapter_id(adapter)
+        self._adapter = adapter
         self._messages: list[Message] = []
-        self._sequence: int | None = None
-        self._seen = ""  # the text that the sequence's tokens, _pending too, stand for
-        self._pending: list[int] = []  # sampled last turn and not yet computed
+        self._seen = ""  # the text that _ids stand for
+        self._ids: list[int] = []
 
     def ask(self, text: str, sampling: SamplingParams) -> Generator[Event, None, None]:
         """Answer the next message of the user. Closing the iterator keeps what was answered.
 
         Raises InputError, and the conversation is then as before."""
+        llm = self._llm
         messages = [*self._messages, Message(role="user", content=text)]
-        rendered = self._llm.template.render(messages)
-        running = self._continue(rendered, sampling) or self._restart(rendered, sampling)
+        rendered = llm.template.render(messages)
+        answer = llm.answer(self._prompt(rendered), sampling)
+        llm.runner.submit(answer, self._adapter)
         self._messages = messages
         try:
-            yield from step_until_done(self._llm.engine, [running])
+            while answer.finish_reason is None or answer.events:
+                llm.runner.run(lambda: bool(answer.events))
+                event = answer.events.popleft()
+                if event.error is not None:
+                    raise event.error
+                yield event
         finally:
-            self._remember(rendered, running)
+            llm.runner.cancel(answer)
+            llm.runner.settle()
+            self._remember(rendered, answer)
 
     def result(self) -> Result:
         """The last answer, as far as it came."""
-        return self._running.result([])
+        return self._answer.result()
 
-    def close(self) -> None:
-        """Free the conversation's tokens."""
-        if self._sequence is not None:
-            self._llm.engine.free_sequence(self._sequence)
-            self._sequence = None
-
-    def _continue(self, rendered: str, sampling: SamplingParams) -> Running | None:
-        # Only a template that leaves earlier turns as they were fed allows it.
-        if self._sequence is None or not rendered.startswith(self._seen):
-            return None
+    def _prompt(self, rendered: str) -> list[int]:
+        # Only a template that leaves earlier turns as they were allows to keep their tokens.
+        if not rendered.startswith(self._seen):
+            self._seen, self._ids = "", []
         with native_errors("prompt"):
             new = self._llm.tokenizer.encode(rendered[len(self._seen) :], add_special_tokens=False)
-        feed = np.concatenate([np.array(self._pending, np.uint32), new])
-        length = self._llm.engine.sequence_length(self._sequence)
-        return self._llm.start(self._sequence, feed, length, sampling, self._adapter)
+        return [*self._ids, *new.tolist()]
 
-    def _restart(self, rendered: str, sampling: SamplingParams) -> Running:
-        with native_errors("prompt"):
-            feed = self._llm.tokenizer.encode(rendered, add_special_tokens=False)
-        self._llm.room(len(feed))
-        self.close()
-        self._sequence = self._llm.engine.new_sequence()
-        return self._llm.start(self._sequence, feed, 0, sampling, self._adapter)
-
-    def _remember(self, rendered: str, running: Running) -> None:
-        self._running = running
-        self._messages.append(Message(role="assistant", content=running.text))
-        pending = running.unfed(self._llm.engine.sequence_length(running.sequence))
-        if pending is None:
-            self.close()
-        else:
-            self._seen, self._pending = rendered + running.text, pending
+    def _remember(self, rendered: str, answer: Answer) -> None:
+        self._answer = answer
+        self._messages.append(Message(role="assistant", content=answer.text))
+        if answer.finish_reason == "stop":
+            self._seen, self._ids = "", []  # the tokens say more than the text
+            return
+        kept = answer.ids[:-1] if answer.finish_reason == "eos" else answer.ids
+        self._seen, self._ids = rendered + answer.text, [*answer.prompt, *kept]

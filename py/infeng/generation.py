@@ -1,21 +1,19 @@
-"""Generating: a batch of sequences, stepped together until each has ended."""
+"""Answers: how their tokens are chosen, what text they make, when they end."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infeng.errors import UsageError, native_errors
-from infeng.native import DecodeStream, Engine, argmax, sample
-
-# Tokens of a prompt fed in one step: it bounds memory and the wait for Ctrl-C. No logit
-# depends on it.
-PREFILL_CHUNK = 256
+from infeng.errors import InfengError, UsageError
+from infeng.native import DecodeStream, argmax, logprobs, sample
+from infeng.sched import Request
 
 FinishReason = Literal["eos", "length", "stop"]
 
@@ -26,6 +24,11 @@ class SamplingParams:
 
     max_tokens: new tokens at most. temperature: 0 takes the likeliest token (greedy). top_k: 0
     is off. top_p: 1 is off. min_p: 0 is off. stop: texts that end an answer, not part of it.
+    presence_penalty, frequency_penalty: taken off the logits of tokens that the answer has, once
+    and for each time. repetition_penalty: divides the logits above 0, and multiplies those below,
+    of tokens that prompt or answer have; 1 is off. logit_bias: (id, what is added). logprobs: how
+    many of the likeliest tokens to tell with each token, None for none and not its own either.
+    ignore_eos: go on to max_tokens.
     The defaults are what the default model's authors recommend. Raises UsageError."""
 
     max_tokens: int = 256
@@ -35,6 +38,12 @@ class SamplingParams:
     min_p: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    logprobs: int | None = None
+    ignore_eos: bool = False
 
     def __post_init__(self) -> None:
         for name, good, expected in (
@@ -45,21 +54,40 @@ class SamplingParams:
             ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
             ("seed", 0 <= self.seed < 1 << 64, "from 0 to 2^64-1"),
             ("stop", all(self.stop), "without an empty text"),
+            ("presence_penalty", abs(self.presence_penalty) <= 2, "from -2 to 2"),
+            ("frequency_penalty", abs(self.frequency_penalty) <= 2, "from -2 to 2"),
+            ("repetition_penalty", 0 < self.repetition_penalty <= 10, "above 0 and at most 10"),
+            ("logit_bias", all(abs(b) <= 100 for _, b in self.logit_bias), "from -100 to 100"),
+            ("logprobs", self.logprobs is None or 0 <= self.logprobs <= 20, "from 0 to 20"),
         ):
             if not good:
                 raise UsageError(f"{name} is {getattr(self, name)!r}: it must be {expected}")
+
+    @property
+    def changes_logits(self) -> bool:
+        """Whether logits are changed before a token is chosen."""
+        return bool(
+            self.presence_penalty
+            or self.frequency_penalty
+            or self.repetition_penalty != 1
+            or self.logit_bias
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Event:
     """One new token. index: of the prompt. text: what it completes, maybe nothing.
 
-    finish_reason: why the sequence ended with this token, None while it goes on."""
+    finish_reason: why the sequence ended with this token, None while it goes on. logprobs: if
+    asked for, (id, natural logarithm of its probability before any parameter) of the token, then
+    of the likeliest ones. error: why the answer was given up; there is no token then."""
 
     index: int
     id: int
     text: str
     finish_reason: FinishReason | None
+    logprobs: list[tuple[int, float]] | None = None
+    error: InfengError | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,64 +108,93 @@ class Result:
     tokens_per_s: float
 
 
-class Running:
-    """A sequence of the engine that is being continued."""
+class Constraint(Protocol):
+    """What an answer must look like, as a set of tokens that may come next."""
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """[vocab]: which tokens may come next."""
+
+    def take(self, token: int) -> None:
+        """A token has come."""
+
+
+class Answer:
+    """An answer under way. Its events go to `emit`, which the thread that steps calls."""
 
     def __init__(
         self,
-        sequence: int,
-        stream: DecodeStream,
-        *,
-        feed: NDArray[np.uint32],
-        length: int,
+        prompt: Sequence[int],
         params: SamplingParams,
+        *,
+        stream: DecodeStream,
         eos_ids: frozenset[int],
-        adapter: int,
+        index: int = 0,
+        emit: Callable[[Event], None] | None = None,
+        constraint: Constraint | None = None,
     ) -> None:
-        """feed: tokens to compute, after which new ones follow. length: tokens that the engine
-        already holds. adapter: the engine's id of it, -1 for none."""
-        self.sequence = sequence
-        self.adapter = adapter
+        self.prompt = prompt
         self.params = params
+        self.index = index
         self.ids: list[int] = []
         self.text = ""
         self.finish_reason: FinishReason | None = None
+        self.events: deque[Event] = deque()
+        self.emit = emit or self.events.append
+        self.constraint = constraint
+        self.request: Request | None = None  # once it is submitted
         self._stream = stream
-        self._feed = feed
-        self._position = length + len(feed)
         self._eos_ids = eos_ids
         self._shown = 0
-        self._started = time.perf_counter()
-        self._times: list[float] = []
+        self.started = time.perf_counter()
+        self.times: list[float] = []
 
-    def next_chunk(self) -> tuple[int, NDArray[np.uint32], int]:
-        """This sequence's entry of the next step's batch."""
-        return self.sequence, self._feed[:PREFILL_CHUNK], self.adapter
-
-    def take(self, logits: NDArray[np.float32]) -> tuple[int, str] | None:
-        """Take the logits that follow next_chunk(): the new token and text, or None in a prompt."""
-        self._feed = self._feed[PREFILL_CHUNK:]
-        if len(self._feed):
-            return None
+    def take(self, logits: NDArray[np.float32]) -> Event:
+        """Choose the next token from its logits, float32 [vocab]."""
         p = self.params
+        position = len(self.prompt) + len(self.ids)
+        changed = self._change(logits)
         if p.temperature == 0:
-            token = argmax(logits)
+            token = argmax(changed)
         else:
-            token = sample(logits, p.temperature, p.top_k, p.top_p, p.min_p, p.seed, self._position)
+            token = sample(changed, p.temperature, p.top_k, p.top_p, p.min_p, p.seed, position)
+        if self.constraint is not None:
+            self.constraint.take(token)
+        chances = None if p.logprobs is None else logprobs(logits, token, p.logprobs)
+        return Event(self.index, token, self._append(token), self.finish_reason, chances)
+
+    def _change(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        p = self.params
+        if not p.changes_logits and self.constraint is None:
+            return logits
+        changed = logits.copy()
+        if p.repetition_penalty != 1:
+            seen = np.unique(np.array([*self.prompt, *self.ids], np.int64))
+            values = changed[seen]
+            factor = np.float32(p.repetition_penalty)
+            changed[seen] = np.where(values > 0, values / factor, values * factor)
+        if (p.presence_penalty or p.frequency_penalty) and self.ids:
+            new, counts = np.unique(np.array(self.ids, np.int64), return_counts=True)
+            changed[new] -= (p.presence_penalty + p.frequency_penalty * counts).astype(np.float32)
+        for token, bias in p.logit_bias:
+            changed[token] += np.float32(bias)
+        if self.constraint is not None:
+            changed[~self.constraint.allowed()] = -np.inf
+        return changed
+
+    def _append(self, token: int) -> str:
+        """Add a token; the text that can be shown now."""
         self.ids.append(token)
-        self._times.append(time.perf_counter())
-        self._feed = np.array([token], np.uint32)
-        self._position += 1
-        if token in self._eos_ids:
+        self.times.append(time.perf_counter())
+        if token in self._eos_ids and not self.params.ignore_eos:
             self.finish_reason = "eos"
         else:
             self.text += self._stream.step(token)
-            if len(self.ids) == p.max_tokens:
+            if len(self.ids) == self.params.max_tokens:
                 self.finish_reason = "length"
         if self.finish_reason:
             self.text += self._stream.finish()
         self._cut_at_stop()
-        return token, self._show()
+        return self._show()
 
     def _cut_at_stop(self) -> None:
         # A stop text may have begun in what is held back, never in what has been shown.
@@ -159,39 +216,18 @@ class Running:
         self._shown = end
         return piece
 
-    def unfed(self, length: int) -> list[int] | None:
-        """The answer's tokens that the engine, which holds `length`, has yet to compute.
-
-        Without the one that ended the answer. None if the engine holds other tokens than those
-        of the prompt and `text`."""
-        missing = self._position - length
-        if missing > 1 or not self.ids or self.finish_reason == "stop":
-            return None
-        return self.ids[-1:] if missing and self.finish_reason != "eos" else []
-
-    def result(self, prompt_ids: Sequence[int]) -> Result:
+    def result(self) -> Result:
         """What has been generated so far; an interrupted answer counts as one cut by length."""
-        gaps = np.diff(self._times)
-        ttft = self._times[0] - self._started if self._times else 0.0
+        gaps = np.diff(self.times)
+        ttft = self.times[0] - self.started if self.times else 0.0
         total = float(gaps.sum())
         return Result(
-            prompt_ids=[int(i) for i in prompt_ids],
+            prompt_ids=[int(i) for i in self.prompt],
             ids=self.ids,
             text=self.text,
             finish_reason=self.finish_reason or "length",
             seed=self.params.seed,
             ttft_ms=ttft * 1e3,
             p95_ms=float(np.percentile(gaps, 95) if len(gaps) else ttft) * 1e3,
-            tokens_per_s=len(gaps) / total if total else len(self._times) / ttft if ttft else 0.0,
+            tokens_per_s=len(gaps) / total if total else len(self.times) / ttft if ttft else 0.0,
         )
-
-
-def step_until_done(engine: Engine, running: Sequence[Running]) -> Iterator[Event]:
-    """Step all sequences as one batch until each has ended. Raises InputError."""
-    while batch := [(i, r) for i, r in enumerate(running) if r.finish_reason is None]:
-        with native_errors():
-            logits = engine.step([r.next_chunk() for _, r in batch])
-        for row, (index, r) in enumerate(batch):
-            taken = r.take(logits[row])
-            if taken is not None:
-                yield Event(index, *taken, r.finish_reason)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Generator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,17 +14,18 @@ from typing import Literal, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from infeng import models
-from infeng.adapter import load_peft
+from infeng import memory, models
+from infeng.adapter import Base, open_adapter
 from infeng.chat import ChatTemplate, Message
 from infeng.convert.config import ModelConfig
 from infeng.errors import InputError, UsageError, native_errors
-from infeng.generation import Event, Result, Running, SamplingParams, step_until_done
+from infeng.generation import Answer, Constraint, Event, Result, SamplingParams
 from infeng.native import Engine, Tokenizer
+from infeng.runner import Runner, unknown_adapter
+from infeng.sched import Limits
 
 Prompt = str | Sequence[Message]
 
-_NO_ADAPTER = -1
 
 
 class Sampling(TypedDict, total=False):
@@ -36,6 +38,12 @@ class Sampling(TypedDict, total=False):
     min_p: float
     seed: int | None
     stop: tuple[str, ...]
+    presence_penalty: float
+    frequency_penalty: float
+    repetition_penalty: float
+    logit_bias: tuple[tuple[int, float], ...]
+    logprobs: int | None
+    ignore_eos: bool
 
 
 class LLM:
@@ -55,12 +63,25 @@ class LLM:
         force_path: str = "auto",
         kv: str | None = None,
         watch: models.Watch | None = None,
+        kv_memory: int | None = None,
+        adapter_memory: int | None = None,
+        max_running: int = 32,
+        max_queue: int = 1 << 20,
+        step_tokens: int = 256,
+        mixed_tokens: int = 64,
+        adapter_threads: int = 1,
+        adapter_thread_start: Callable[[], None] | None = None,
     ) -> None:
         """model: .infq or .gguf file, Hugging Face folder, or None for the default model.
-        adapters: PEFT folders by name. threads: "auto" takes one per core. dtype: "int8",
-        "int4" or "f32", None for the file's own (int8 when converting). force_path: the ISA
-        tier. kv: dtype of the KV cache, "int8", "int4", "f16" or "f32", None for int8, or f32
-        with f32 weights. watch: told of a conversion. Raises InputError, UsageError."""
+        adapters: PEFT folders or INFQ adapters by name. threads: "auto" takes one per core. dtype:
+        "int8", "int4" or "f32", None for the file's own (int8 when converting). force_path: the
+        ISA tier. kv: dtype of the KV cache, "int8", "int4", "f16" or "f32", None for int8, or f32
+        with f32 weights. watch: told of a conversion.
+        kv_memory: bytes for keys and values, the prefix cache among them; None takes a quarter of
+        the free memory and at most 1 GiB, but room for one whole context if there is.
+        adapter_memory: bytes for adapters, None without limit. adapter_thread_start: called in
+        each thread that loads adapters. The others are of sched.Limits.
+        Raises InputError, UsageError."""
         if threads != "auto" and threads < 1:
             raise UsageError(f"threads is {threads}: it must be at least 1")
         name = None if model is None else str(model)
@@ -68,8 +89,9 @@ class LLM:
         self.path = file.path
         self.dtype: str = file.header["recipe"]
         # The float32 recipe is the reference: its cache loses nothing either.
-        self.kv = kv or ("f32" if self.dtype == "f32" else "int8")
+        self.kv: str = kv or ("f32" if self.dtype == "f32" else "int8")
         self.config = ModelConfig.from_header(file.header["config"])
+        self.base = Base(self.config, models.digest(file.header))
         with native_errors(str(self.path)):
             self.engine = Engine(
                 str(self.path),
@@ -78,28 +100,46 @@ class LLM:
                 kv_dtype=self.kv,
             )
             self.tokenizer = Tokenizer.from_bytes(self.engine.section("tokenizer.json"))
-        self._adapters: dict[str, int] = {}
-        for adapter, folder in (adapters or {}).items():
-            self.add_adapter(adapter, folder)
-
-    def add_adapter(self, name: str, folder: str | Path) -> None:
-        """Load a PEFT folder under a name that is not yet taken. Raises InputError."""
-        if name in self._adapters:
-            raise UsageError(f"adapter {name!r} is there twice")
-        targets = load_peft(Path(folder), self.config).targets
-        with native_errors(f"{folder}: adapter {name!r}"):
-            self._adapters[name] = self.engine.add_adapter(
-                name, [(t.layer, t.module, t.a, t.b, t.scale) for t in targets]
+        try:
+            limits = Limits(
+                memory.kv_pages(self.engine, self.config, kv_memory),
+                self.engine.kv_page_positions,
+                running=max_running,
+                queue=max_queue,
+                step_tokens=max(step_tokens, max_running),
+                mixed_tokens=mixed_tokens,
             )
+        except ValueError as e:
+            raise UsageError(str(e)) from e
+        self.runner = Runner(
+            self.engine,
+            limits,
+            model=(self.base.digest, self.dtype, self.kv),
+            adapter_bytes=adapter_memory,
+            adapter_threads=adapter_threads,
+            adapter_thread_start=adapter_thread_start,
+        )
+        for adapter, path in (adapters or {}).items():
+            self.add_adapter(adapter, path)
 
-    def adapter_id(self, name: str | None) -> int:
-        """The engine's id of an adapter. Raises UsageError for a name that is not loaded."""
-        if name is None:
-            return _NO_ADAPTER
-        if name not in self._adapters:
-            loaded = ", ".join(self._adapters) or "none"
-            raise UsageError(f"adapter {name!r} is not loaded; loaded: {loaded}")
-        return self._adapters[name]
+    def add_adapter(self, name: str, path: str | Path, *, replace: bool = False) -> None:
+        """Load a PEFT folder or INFQ adapter under a name that is not yet taken.
+
+        replace: it may be taken: answers under way end with the adapter that they began with.
+        Raises InputError."""
+        if not replace and name in self.runner.scheduler.adapters.names:
+            raise UsageError(f"adapter {name!r} is there twice")
+        self.runner.add_adapter(name, open_adapter(Path(path), self.base), load=True)
+
+    def remove_adapter(self, name: str) -> None:
+        """Forget an adapter; answers under way keep it to their end. Raises UsageError."""
+        if not self.runner.remove_adapter(name):
+            raise UsageError(str(unknown_adapter(name, self.adapters)))
+
+    @property
+    def adapters(self) -> list[str]:
+        """The names that prompts may be answered with."""
+        return self.runner.scheduler.adapters.names
 
     @cached_property
     def template(self) -> ChatTemplate:
@@ -110,24 +150,26 @@ class LLM:
         source = self.engine.section("chat_template").decode()
         return ChatTemplate(source, tokens)
 
-    def start(
+    def answer(
         self,
-        sequence: int,
-        feed: NDArray[np.uint32],
-        length: int,
+        prompt: Sequence[int] | NDArray[np.uint32],
         sampling: SamplingParams,
-        adapter: int,
-    ) -> Running:
-        """Continue a sequence of the engine that holds `length` tokens by `feed` and new ones."""
-        room = self.room(length + len(feed))
-        return Running(
-            sequence,
-            self.tokenizer.decode_stream(skip_special_tokens=True),
-            feed=feed,
-            length=length,
-            params=dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, room)),
+        *,
+        index: int = 0,
+        emit: Callable[[Event], None] | None = None,
+        constraint: Constraint | None = None,
+    ) -> Answer:
+        """An answer to the ids of a prompt, for the runner. max_tokens is cut to what there is
+        room for. Raises InputError."""
+        most = min(sampling.max_tokens, self.room(len(prompt)))
+        return Answer(
+            [int(i) for i in prompt],
+            dataclasses.replace(sampling, max_tokens=most),
+            stream=self.tokenizer.decode_stream(skip_special_tokens=True),
             eos_ids=frozenset(self.config.eos_token_ids),
-            adapter=adapter,
+            index=index,
+            emit=emit,
+            constraint=constraint,
         )
 
     def encode(self, prompt: Prompt, raw: bool = False) -> NDArray[np.uint32]:
@@ -154,13 +196,19 @@ class LLM:
 
     def room(self, length: int) -> int:
         """How many tokens fit after `length`. Raises InputError if none does."""
-        room = self.config.max_position_embeddings - length
-        if room < 1:
+        context = self.config.max_position_embeddings
+        if length >= context:
             raise InputError(
-                f"prompt: {length} tokens leave no room in the model's context of "
-                f"{self.config.max_position_embeddings}"
+                f"prompt: {length} tokens leave no room in the model's context of {context}"
             )
-        return room
+        # The last token's keys and values are not kept.
+        kept = self.runner.limits.pages * self.runner.limits.page_tokens + 1
+        if length >= kept:
+            raise InputError(
+                f"prompt: {length} tokens leave no room in the KV cache, which holds {kept - 1}: "
+                "give it more memory"
+            )
+        return min(context, kept) - length
 
     @overload
     def generate(
@@ -213,9 +261,9 @@ class LLM:
 
     def close(self) -> None:
         """Free the model's memory. The object is of no use afterwards."""
-        self._adapters.clear()
         if hasattr(self, "engine"):
-            del self.engine
+            self.runner.close()
+            del self.runner, self.engine
 
     def __enter__(self) -> LLM:
         return self
@@ -230,7 +278,7 @@ class LLM:
 
 
 class Batch:
-    """Prompts that are answered together; each has a sequence of the engine while it runs."""
+    """Prompts that are answered together."""
 
     def __init__(
         self,
@@ -239,27 +287,42 @@ class Batch:
         adapters: Sequence[str | None],
         sampling: SamplingParams,
     ) -> None:
+        for name in adapters:
+            if name is not None and name not in llm.adapters:
+                raise UsageError(str(unknown_adapter(name, llm.adapters)))
         self._llm = llm
-        self._prompt_ids = prompt_ids
-        self._adapters = [llm.adapter_id(name) for name in adapters]
+        self._adapters = adapters
+        self._prompts = prompt_ids
         self._sampling = sampling
-        self._running: list[Running] = []
+        self._answers: list[Answer] = []
+        self._events: deque[Event] = deque()
 
     def events(self) -> Generator[Event, None, None]:
-        """Run to the end. The sequences are freed when the iterator ends or is closed."""
-        llm = self._llm
+        """Run to the end. Closing the iterator cancels what is not done. Raises InputError."""
+        llm, events = self._llm, self._events
+        self._answers = [
+            llm.answer(ids, self._sampling, index=i, emit=events.append)
+            for i, ids in enumerate(self._prompts)
+        ]
         try:
-            for feed, adapter in zip(self._prompt_ids, self._adapters):
-                sequence = llm.engine.new_sequence()
-                self._running.append(llm.start(sequence, feed, 0, self._sampling, adapter))
-            yield from step_until_done(llm.engine, self._running)
+            for answer, adapter in zip(self._answers, self._adapters):
+                llm.runner.submit(answer, adapter)
+            left = len(self._answers)
+            while left:
+                llm.runner.run(lambda: bool(events))
+                event = events.popleft()
+                if event.error is not None:
+                    raise event.error
+                left -= event.finish_reason is not None
+                yield event
         finally:
-            for r in self._running:
-                llm.engine.free_sequence(r.sequence)
+            for answer in self._answers:
+                llm.runner.cancel(answer)
+            llm.runner.settle()
 
     def results(self) -> list[Result]:
         """What has been generated so far, in the order of the prompts."""
-        return [r.result(ids.tolist()) for r, ids in zip(self._running, self._prompt_ids)]
+        return [answer.result() for answer in self._answers]
 
 
 def params(**sampling: Unpack[Sampling]) -> SamplingParams:

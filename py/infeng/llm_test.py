@@ -28,6 +28,13 @@ def llm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LLM]:
         yield llm
 
 
+def assert_idle(llm: LLM) -> None:
+    """Nothing runs, and the engine holds what the prefix cache holds."""
+    scheduler = llm.runner.scheduler
+    assert scheduler.idle and not scheduler.running
+    assert llm.engine.kv_pages_taken == scheduler.prefixes.nodes == scheduler.pages_used
+
+
 def test_a_batch_answers_as_each_alone(llm: LLM) -> None:
     prompts = ["Hello", "the theatre in the rain " * 3, "x"]
     adapters = [None, "a", "a"]
@@ -37,7 +44,7 @@ def test_a_batch_answers_as_each_alone(llm: LLM) -> None:
         assert alone.ids == result.ids and alone.text == result.text
         assert result.prompt_ids == llm.encode(prompt).tolist()
         assert result.finish_reason == ("eos" if result.ids[-1] == 2 else "length")
-    assert llm.engine.kv_bytes == 0
+    assert_idle(llm)
 
 
 def test_an_adapter_changes_the_answer(llm: LLM) -> None:
@@ -75,9 +82,9 @@ def test_streaming_gives_the_same(llm: LLM) -> None:
 def test_closing_a_stream_frees_its_sequences(llm: LLM) -> None:
     stream = llm.generate(["Hello"], max_tokens=25, stream=True, **HOT)
     next(stream)
-    assert llm.engine.kv_bytes > 0
+    assert llm.runner.scheduler.running
     stream.close()
-    assert llm.engine.kv_bytes == 0
+    assert_idle(llm)
 
 
 def test_stop_texts(llm: LLM) -> None:
@@ -108,7 +115,7 @@ def test_wrong_arguments(llm: LLM) -> None:
         llm.generate(["x"], top_p=0)
     with pytest.raises(InputError, match="has no token"):
         llm.generate([""], raw=True)
-    assert llm.engine.kv_bytes == 0
+    assert_idle(llm)
 
 
 def test_a_chats_second_turn_is_computed_on_the_first(llm: LLM) -> None:
@@ -130,7 +137,6 @@ def test_a_chats_second_turn_is_computed_on_the_first(llm: LLM) -> None:
         expected.append(int(llm.engine.step([(sequence, ids, -1)])[0].argmax()))
         ids = np.array(expected[-1:], np.uint32)
     llm.engine.free_sequence(sequence)
-    session.close()
     assert second == expected
 
 
@@ -142,5 +148,4 @@ def test_an_interrupted_answer_is_kept(llm: LLM) -> None:
     events.close()
     assert session.result().ids == [first.id]
     assert [*session.ask("Go on", params)]
-    session.close()
-    assert llm.engine.kv_bytes == 0
+    assert_idle(llm)

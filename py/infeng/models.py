@@ -12,7 +12,9 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from infeng.adapter import Base
 from infeng.convert import Progress, Recipe, convert, open_source
+from infeng.convert.config import ModelConfig
 from infeng.errors import InputError, native_errors, why
 from infeng.files import sha256
 from infeng.native import read_infq
@@ -42,6 +44,19 @@ def read_header(path: Path) -> dict[str, Any]:
     with native_errors(str(path)):
         header: dict[str, Any] = json.loads(read_infq(str(path)))
     return header
+
+
+def digest(header: dict[str, Any]) -> str:
+    """What says which model a header is of, however its weights are stored: SHA-256 over the
+    sums of its source's files, in order."""
+    sums = sorted(s["sha256"] for s in header["source"])
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest()
+
+
+def base_of(model: str | None, watch: Watch = _unwatched) -> Base:
+    """What adapters for a model must fit. model: as for resolve(). Raises InputError."""
+    header = resolve(model, None, watch).header
+    return Base(ModelConfig.from_header(header["config"]), digest(header))
 
 
 def resolve(model: str | None, dtype: str | None, watch: Watch = _unwatched) -> ModelFile:

@@ -111,6 +111,32 @@ TEST(Sample, MinusInfinityIsNeverDrawn) {
   for (uint64_t i = 0; i < 50; ++i) EXPECT_EQ(*Sample(logits, {.temperature = 100.0f}, i), 1u);
 }
 
+TEST(Logprobs, AreLogSoftmax) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal(0, 4);
+  std::vector<float> logits(3000);
+  for (float& logit : logits) logit = normal(random);
+  logits[7] = -INFINITY;
+  logits[9] = logits[2000] = 20.0f;  // equals: the lower id first
+  const auto found = Logprobs(logits, 5, 4);
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  ASSERT_EQ(found->size(), 5u);
+  double total = 0;
+  for (const float logit : logits) total += std::exp(static_cast<double>(logit));
+  for (const TokenLogprob& token : *found) {
+    EXPECT_NEAR(token.logprob, logits[token.id] - std::log(total), 1e-12);
+  }
+  EXPECT_EQ((*found)[0].id, 5u);
+  EXPECT_EQ((*found)[1].id, 9u);
+  EXPECT_EQ((*found)[2].id, 2000u);
+  EXPECT_GE((*found)[3].logprob, (*found)[4].logprob);
+  EXPECT_EQ((*Logprobs(logits, 7, 0))[0].logprob, -INFINITY);
+  EXPECT_EQ((*Logprobs(std::vector<float>{2.5f}, 0, 9)).size(), 2u);
+  EXPECT_EQ((*Logprobs(std::vector<float>{2.5f}, 0, 9))[0].logprob, 0.0);
+  EXPECT_FALSE(Logprobs(logits, 3000, 1).ok());
+  EXPECT_FALSE(Logprobs(std::vector<float>{NAN}, 0, 1).ok());
+}
+
 TEST(Sample, RefusesBadInput) {
   const std::vector<float> logits = {1, 2};
   const auto message = [&](SampleParams params) {

@@ -31,7 +31,6 @@ def run(llm: LLM, adapter: str | None, sampling: SamplingParams) -> int:
         if text == "/exit":
             return 0
         if text == "/clear":
-            session.close()
             session, turn = ChatSession(llm, adapter), 0
         elif text.startswith("/"):
             print(_HELP, file=sys.stderr)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer
 from infeng.convert import Recipe, convert
 from infeng.testing import small_model as small
 from infeng.testing.command import fails_in_one_line, infeng, infeng_json
+from infeng.testing.small_adapter import write_adapter
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,9 @@ def test_wrong_usage_is_one_line_and_code_2(folder: Path) -> None:
 def test_help_and_version() -> None:
     assert infeng("--version").stdout.startswith("infeng 0.")
     assert "perplexity" in infeng("--help").stdout
-    for command in ("run", "convert", "inspect", "perplexity", "tokenize", "report", "doctor"):
+    for command in (
+        "run", "serve", "convert", "inspect", "perplexity", "tokenize", "report", "doctor",
+    ):  # fmt: skip
         done = infeng(command, "--help")
         assert done.returncode == 0 and "--debug" in done.stdout
 
@@ -303,3 +307,73 @@ def test_doctor() -> None:
     assert report["hardware_key"].count("-") >= 4
     assert report["memory"]["read_gb_per_s"] > 0.1
     assert "hardware key" in infeng("doctor").stdout
+
+
+def test_adapters_are_converted(folder: Path, tmp_path: Path) -> None:
+    peft = write_adapter(tmp_path / "a")
+    out = tmp_path / "a.infq"
+    base = ("--base", folder / "int8.infq")
+    written = infeng_json("convert", "--in", peft, *base, "--out", out)
+    assert written["bytes"] == out.stat().st_size and written["targets"] == 2
+    header = infeng_json("inspect", out)
+    assert header["kind"] == "adapter" and len(header["targets"]) == 2
+    assert infeng_json("inspect", out, "--verify") == {"verified": True}
+    assert "q_proj" in infeng("inspect", out).stdout
+    # The digest is of the source: however the base's weights are stored, it is the same model.
+    model = ("run", "--greedy", "--max-tokens", 9, "--dtype", "f32", "--model")
+    answers = [
+        infeng_json(*model, folder / "f32.infq", "--adapter", f"a={path}", "Hi")["ids"]
+        for path in (peft, out)
+    ]
+    assert answers[0] == answers[1]
+    other = small.write_huggingface(tmp_path / "other", small.random_weights(1))
+    fails_in_one_line(
+        "run", "--model", other, "--adapter", f"a={out}", "Hi", names=header["base"]["digest"]
+    )
+    for arguments, names in (
+        (("--recipe", "int8"), "an adapter's are f32, f16"),
+        (("--report", tmp_path / "r.csv"), "--report"),
+    ):
+        fails_in_one_line(
+            "convert", "--in", peft, *base, "--out", out, *arguments, names=names, code=2
+        )
+    fails_in_one_line(
+        "convert", "--in", folder / "hf", *base, "--out", tmp_path / "x", names="--base", code=2
+    )
+    out.write_bytes(out.read_bytes()[:-5])
+    fails_in_one_line("inspect", out, names="a.infq")
+
+
+@pytest.mark.parametrize("what", ["model", "adapter"])
+def test_kill_9_leaves_the_old_file_whole(folder: Path, tmp_path: Path, what: str) -> None:
+    """A conversion that is killed at any moment: `out` is the old file or the new one, whole."""
+    if what == "model":
+        source, out, more = folder / "hf", tmp_path / "m.infq", ["--recipe", "f32"]
+        new = (folder / "f32.infq").read_bytes()
+    else:
+        source, out = write_adapter(tmp_path / "a"), tmp_path / "a.infq"
+        more = ["--base", str(folder / "int8.infq")]
+        assert infeng("convert", "--in", source, "--out", out, *more).returncode == 0
+        new = out.read_bytes()
+    old = (folder / "int8.infq").read_bytes()
+    command = [sys.executable, "-m", "infeng", "convert", "--in", str(source), "--out", str(out)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    started = time.monotonic()
+    out.write_bytes(old)
+    subprocess.run([*command, *more], env=environment, check=True, capture_output=True)
+    whole = time.monotonic() - started
+    found = set()
+    for part in (0.5, 0.7, 0.8, 0.9, 1.0, 1.2):
+        out.write_bytes(old)
+        process = subprocess.Popen([*command, *more], env=environment, stdout=subprocess.DEVNULL)
+        # While the file is being written, if it is seen; else after that part of the time.
+        end = time.monotonic() + part * whole
+        while time.monotonic() < end and not list(tmp_path.glob(f".{out.name}.*.tmp")):
+            time.sleep(0.0005)
+        process.kill()
+        process.wait()
+        data = out.read_bytes()
+        assert data in (old, new)
+        found.add(data == new)
+        infeng_json("inspect", out)
+    assert False in found

@@ -18,7 +18,8 @@ from infeng.version import __version__
 
 COMMANDS = {
     "run": "answer a prompt, or chat in a terminal",
-    "convert": "make an INFQ file of a safetensors folder or a GGUF file",
+    "serve": "answer over HTTP, as OpenAI's API does, with many adapters at a time",
+    "convert": "make an INFQ file of a model, or of a LoRA adapter",
     "inspect": "show what an INFQ file holds and the memory that it takes",
     "perplexity": "measure a model's perplexity on a text",
     "tokenize": "turn texts into token ids",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from infeng.cli.console import progress
 from infeng.convert import RECIPES
@@ -71,10 +71,26 @@ def add_model_options(parser: argparse.ArgumentParser, several_kv: bool = False)
     )
 
 
+def memory_size(text: str) -> int:
+    """Bytes, of a number that may end with K, M or G (binary units)."""
+    number, unit = (text[:-1], text[-1]) if text[-1:].upper() in "KMG" else (text, "")
+    try:
+        size = int(float(number) * {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[unit.upper()])
+    except (ValueError, OverflowError):
+        size = 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, such as 512M or 2G")
+    return size
+
+
 def load(
-    args: argparse.Namespace, adapters: dict[str, Path] | None = None, kv: str | None = None
+    args: argparse.Namespace,
+    adapters: dict[str, Path] | None = None,
+    kv: str | None = None,
+    **more: Any,
 ) -> LLM:
-    """The model that the options of add_model_options name. kv: instead of theirs."""
+    """The model that the options of add_model_options name. kv: instead of theirs. more:
+    arguments of LLM."""
     return LLM(
         args.model,
         adapters=adapters,
@@ -83,6 +99,7 @@ def load(
         force_path=args.force_path,
         kv=kv or args.kv,
         watch=lambda title: progress(f"converting {title}"),
+        **more,
     )
 
 

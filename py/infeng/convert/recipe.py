@@ -8,6 +8,7 @@ from infeng.convert.layout import Int4Panels, Panels, Rows
 from infeng.errors import UsageError
 
 RECIPES = ("int8", "int4", "f32")
+ADAPTER_DTYPES = ("f32", "f16")
 DEFAULT_GROUP = 32
 
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ namespace {
 namespace py = pybind11;
 
 using FloatArray = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using FloatRows = py::array_t<float, py::array::c_style>;
 using IdArray = py::array_t<uint32_t, py::array::c_style>;
 using Item = std::tuple<SequenceId, IdArray, AdapterId>;
 using Target = std::tuple<size_t, std::string, FloatArray, FloatArray, float>;
@@ -47,41 +49,44 @@ std::span<const float> Matrix(const FloatArray& array, const std::string& name) 
 }
 
 std::unique_ptr<Engine> Open(const std::string& path, int threads, const std::string& force_path,
-                             const std::string& kv_dtype) {
+                             const std::string& kv_dtype, size_t kv_pages) {
   const KvDtype kv = ValueOrRaise(ParseKvDtype(kv_dtype), NotFoundAs::kFileNotFoundError);
   StatusOr<std::unique_ptr<Engine>> engine = [&] {
     const py::gil_scoped_release release;
-    return Engine::Open(path, {.threads = threads, .force_path = force_path, .kv_dtype = kv});
+    return Engine::Open(
+        path, {.threads = threads, .force_path = force_path, .kv_dtype = kv, .kv_pages = kv_pages});
   }();
   return ValueOrRaise(std::move(engine), NotFoundAs::kFileNotFoundError);
 }
 
-// [rows][vocab_size] that owns the vector: logits are not copied.
-py::array_t<float> TakeLogits(std::vector<float> logits, size_t vocab_size) {
-  auto held = std::make_unique<std::vector<float>>(std::move(logits));
-  float* data = held->data();
-  const size_t rows = held->size() / vocab_size;
-  py::capsule owner(held.get(), [](void* p) {
-    const std::unique_ptr<std::vector<float>> mine(static_cast<std::vector<float>*>(p));
-  });
-  static_cast<void>(held.release());  // the capsule has it
-  return py::array_t<float>({rows, vocab_size}, data, owner);
+// [rows][vocab_size]: the first rows of `out`, or a new array.
+FloatRows LogitsArray(const std::optional<FloatRows>& out, size_t rows, size_t vocab_size) {
+  if (!out.has_value()) return FloatRows({rows, vocab_size});
+  if (out->ndim() != 2 || static_cast<size_t>(out->shape(0)) < rows ||
+      static_cast<size_t>(out->shape(1)) != vocab_size || !out->writeable()) {
+    throw py::value_error("out must be writeable and [" + std::to_string(rows) + " or more, " +
+                          std::to_string(vocab_size) + "]");
+  }
+  return FloatRows({rows, vocab_size}, out->data(), *out);
 }
 
-py::array_t<float> Step(Engine& engine, const std::vector<Item>& batch, bool all_logits) {
+FloatRows Step(Engine& engine, const std::vector<Item>& batch, bool all_logits,
+               const std::optional<FloatRows>& out) {
   std::vector<BatchItem> items;
   items.reserve(batch.size());
   for (const auto& [sequence, ids, adapter] : batch) {
     items.push_back(
         {sequence, Flat(ids, "ids"), adapter == kPythonNoAdapter ? kNoAdapter : adapter});
   }
-  std::vector<float> logits;
+  const LogitsMode mode = all_logits ? LogitsMode::kAll : LogitsMode::kLast;
+  FloatRows logits = LogitsArray(out, Engine::LogitsRows(items, mode), engine.vocab_size());
+  const std::span<float> values(logits.mutable_data(), static_cast<size_t>(logits.size()));
   const Status status = [&] {
     const py::gil_scoped_release release;
-    return engine.Step(items, all_logits ? LogitsMode::kAll : LogitsMode::kLast, &logits);
+    return engine.Step(items, mode, values);
   }();
   RaiseIfError(status, NotFoundAs::kKeyError);
-  return TakeLogits(std::move(logits), engine.vocab_size());
+  return logits;
 }
 
 AdapterId AddAdapter(Engine& engine, const std::string& name, const std::vector<Target>& targets) {
@@ -110,6 +115,20 @@ std::string_view Section(const Engine& engine, const std::string& name) {
 }
 
 void BindSampling(py::module_& m) {
+  m.def(
+      "logprobs",
+      [](const py::array_t<float, py::array::c_style>& logits, uint32_t id, size_t count) {
+        const auto found =
+            ValueOrRaise(Logprobs(Flat(logits, "logits"), id, count), NotFoundAs::kKeyError);
+        py::list result;
+        for (const TokenLogprob& token : found) {
+          result.append(py::make_tuple(token.id, token.logprob));
+        }
+        return result;
+      },
+      py::arg("logits"), py::arg("id"), py::arg("count"),
+      "[(id, log of its probability at temperature 1)]: of the token `id`, then of the `count`\n"
+      "likeliest. The same on every CPU. Raises ValueError.");
   m.def(
       "argmax",
       [](const py::array_t<float, py::array::c_style>& logits) {
@@ -144,17 +163,30 @@ void BindEngine(py::module_& m) {
                      "A model, the sequences that it has read and its adapters. Thread-safe.\n\n"
                      "Logits depend on a sequence's tokens, adapters and KV dtype alone.")
       .def(py::init(&Open), py::arg("path"), py::kw_only(), py::arg("threads") = 0,
-           py::arg("force_path") = "auto", py::arg("kv_dtype") = "int8",
+           py::arg("force_path") = "auto", py::arg("kv_dtype") = "int8", py::arg("kv_pages") = 0,
            "Opens and checks an INFQ file. threads: 0 takes one per core. force_path: auto, "
            "scalar,\n"
-           "avx2 or avx512. kv_dtype: int8, int4, f16 or f32. Raises FileNotFoundError,\n"
-           "ValueError, MemoryError.")
+           "avx2 or avx512. kv_dtype: int8, int4, f16 or f32. kv_pages: pages of the KV cache at "
+           "most,\n"
+           "0 as memory allows. Raises FileNotFoundError, ValueError, MemoryError.")
       .def("step", &Step, py::arg("batch"), py::arg("all_logits") = false,
+           py::arg("out") = py::none(),
            "Appends ids to sequences: batch is a list of (sequence, uint32 ids, adapter or -1).\n\n"
-           "Returns float32 [rows, vocab]: a row per item, or per id with all_logits. Raises\n"
+           "Returns float32 [rows, vocab]: a row per item, or per id with all_logits; with out, a\n"
+           "float32 array of as many rows or more, its first rows, so that none is allocated. "
+           "Raises\n"
            "KeyError (no such sequence or adapter), ValueError, MemoryError; then no sequence has\n"
            "changed.")
       .def("new_sequence", &Engine::NewSequence, "The id of a new, empty sequence.")
+      .def(
+          "fork_sequence",
+          [](Engine& e, SequenceId id, size_t length) {
+            return ValueOrRaise(e.ForkSequence(id, length), NotFoundAs::kKeyError);
+          },
+          py::arg("id"), py::arg("length"),
+          "The id of a new sequence that holds the first `length` tokens of another. Full pages "
+          "are\n"
+          "shared, the rest of a page is copied. Raises KeyError, ValueError, MemoryError.")
       .def(
           "free_sequence",
           [](Engine& e, SequenceId id) { RaiseIfError(e.FreeSequence(id), NotFoundAs::kKeyError); },
@@ -188,7 +220,11 @@ void BindEngine(py::module_& m) {
       .def_property_readonly("tier", [](const Engine& e) { return TierName(e.tier()); })
       .def_property_readonly("threads", &Engine::threads)
       .def_property_readonly("vocab_size", &Engine::vocab_size)
-      .def_property_readonly("kv_bytes", &Engine::kv_bytes);
+      .def_property_readonly("kv_bytes", &Engine::kv_bytes)
+      .def_property_readonly("kv_page_positions",
+                             [](Engine& e) { return e.kv_usage().page_positions; })
+      .def_property_readonly("kv_page_bytes", [](Engine& e) { return e.kv_usage().page_bytes; })
+      .def_property_readonly("kv_pages_taken", [](Engine& e) { return e.kv_usage().pages_taken; });
   m.def(
       "kv_page_bytes",
       [](const std::string& kv_dtype, uint32_t layers, uint32_t kv_heads, uint32_t head_dim) {

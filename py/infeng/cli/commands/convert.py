@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from infeng.cli.console import human_bytes, print_json, progress
-from infeng.convert import DEFAULT_GROUP, RECIPES, Recipe, convert
+from infeng.convert import ADAPTER_DTYPES, DEFAULT_GROUP, RECIPES, Recipe, convert
 from infeng.convert.report import check_report_name, write_report
+from infeng.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="PATH",
-        help="GGUF file or Hugging Face folder (safetensors)",
+        help="GGUF file, Hugging Face folder (safetensors), or PEFT folder (LoRA adapter)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
-    parser.add_argument("--recipe", choices=RECIPES, default=RECIPES[0], help="default: int8")
+    parser.add_argument(
+        "--recipe",
+        choices=tuple(dict.fromkeys((*RECIPES, *ADAPTER_DTYPES))),
+        help="of a model: int8 (default) or f32; of an adapter: f32 (default) or f16",
+    )
+    parser.add_argument(
+        "--base", metavar="MODEL", help="that an adapter is for; left out: the default model"
+    )
     parser.add_argument(
         "--group",
         type=int,
@@ -37,11 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    recipe = Recipe(args.recipe, args.group)
+    if (args.source / "adapter_config.json").is_file():
+        return _adapter(args)
+    if args.base is not None:
+        raise UsageError("--base: only with an adapter, which --in is not")
+    name = args.recipe or RECIPES[0]
+    if name not in RECIPES:
+        raise UsageError(f"--recipe {name}: a model's are {', '.join(RECIPES)}")
+    recipe = Recipe(name, args.group)
     if args.report is not None:
         check_report_name(args.report)
     started = time.perf_counter()
-    with progress(f"{args.source.name} to {args.recipe}") as report_progress:
+    with progress(f"{args.source.name} to {name}") as report_progress:
         written = convert(
             args.source,
             args.out,
@@ -66,5 +82,28 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"{args.out}: {human_bytes(written.bytes)}, {written.weights:,} weights, "
             f"{written.bits_per_weight:.2f} bits per weight, {seconds:.1f} s"
+        )
+    return 0
+
+
+def _adapter(args: argparse.Namespace) -> int:
+    # Here: the program that makes the default model cannot come with it.
+    from infeng import models
+    from infeng.adapter import convert_adapter
+
+    dtype = args.recipe or ADAPTER_DTYPES[0]
+    if dtype not in ADAPTER_DTYPES:
+        raise UsageError(f"--recipe {dtype}: an adapter's are {', '.join(ADAPTER_DTYPES)}")
+    if args.report is not None:
+        raise UsageError("--report: only with a model")
+    with progress("base model") as report_progress:
+        base = models.base_of(args.base, lambda title: nullcontext(report_progress))
+    written = convert_adapter(args.source, base, args.out, dtype)
+    if args.json:
+        print_json({"out": str(args.out), "recipe": dtype, **dataclasses.asdict(written)})
+    else:
+        print(
+            f"{args.out}: {human_bytes(written.bytes)}, {written.weights:,} weights in "
+            f"{written.targets} layers, {dtype}"
         )
     return 0

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from infeng.adapter import is_adapter, read_adapter_header
 from infeng.cli.console import human_bytes, print_json, print_pairs, print_table
 from infeng.convert.config import ModelConfig
 from infeng.errors import InputError, UsageError
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if is_adapter(args.file):
+        return _adapter(args)
     header = read_header(args.file)
     config = ModelConfig.from_header(header["config"])
     shown: dict[str, Any] = {} if args.verify or args.estimate else dict(header)
@@ -49,6 +52,34 @@ def run(args: argparse.Namespace) -> int:
     if not (args.verify or args.estimate):
         _print_header(header, args.file)
     return 0
+
+
+def _adapter(args: argparse.Namespace) -> int:
+    if args.estimate:
+        raise UsageError("--estimate: only with a model")
+    header = read_adapter_header(args.file)
+    shown = {"verified": True} if args.verify else header
+    if args.json:
+        print_json(shown)
+    elif args.verify:
+        print(f"{args.file}: good: structure, sums and weights")
+    else:
+        size = human_bytes(args.file.stat().st_size)
+        print_pairs(
+            [
+                ("file", f"{args.file} ({size})"),
+                *((key, header[key]) for key in ("kind", "tool", "rank")),
+                ("base", header["base"]["digest"]),
+                *((f"source {i}", f"{s['file']} {s['sha256']}") for i, s in _sources(header)),
+            ]
+        )
+        columns = ("layer", "module", "rank", "scale", "dtype")
+        print_table(columns, [tuple(t[c] for c in columns) for t in header["targets"]])
+    return 0
+
+
+def _sources(header: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    return list(enumerate(header["source"]))
 
 
 def _estimate(weights: int, config: ModelConfig, sequences: int, context: int) -> dict[str, int]:

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="load a LoRA adapter (PEFT folder); repeatable",
+        help="load a LoRA adapter (PEFT folder or INFQ file); repeatable",
     )
     parser.add_argument(
         "--use", metavar="NAME", help="the adapter to wear; not needed if there is one"

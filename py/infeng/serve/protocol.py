@@ -1,0 +1,199 @@
+"""The bodies of requests. Names and meanings are OpenAI's, further ones vLLM's.
+
+A field that would change the answer and is not known here is refused, never ignored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from infeng.chat import Message
+from infeng.generation import SamplingParams
+
+MAX_CHOICES = 32
+_DEFAULTS = SamplingParams()
+
+Stop = Annotated[list[str], Field(max_length=16)]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class StreamOptions(Body):
+    include_usage: bool = False
+    include_obfuscation: bool = False
+
+
+class JsonSchema(Body):
+    name: str = "schema"
+    description: str | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_schema(self) -> ResponseFormat:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema is needed with type json_schema, and only there")
+        return self
+
+
+class Generation(Body):
+    """What both kinds of requests have."""
+
+    model: str
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 64)
+    stop: str | Stop | None = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    logit_bias: dict[str, float] | None = None
+    response_format: ResponseFormat | None = None
+    ignore_eos: bool = False
+    priority: int = 0
+    # They change no token.
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+
+    @property
+    def choices(self) -> int:
+        return self.n or 1
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        if self.stop is None:
+            return ()
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+    def sampling(
+        self, max_tokens: int | None, logprobs: int | None, default_max_tokens: int
+    ) -> dict[str, Any]:
+        """Arguments of SamplingParams; those that are not given have the library's defaults."""
+        values: dict[str, Any] = {
+            "max_tokens": max_tokens or default_max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "top_k": None if self.top_k == -1 else self.top_k,
+            "min_p": self.min_p,
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
+            "repetition_penalty": self.repetition_penalty,
+        }
+        values = {key: value for key, value in values.items() if value is not None}
+        return values | {
+            "stop": self.stops,
+            "logit_bias": tuple((int(k), v) for k, v in (self.logit_bias or {}).items()),
+            "logprobs": logprobs,
+            "ignore_eos": self.ignore_eos,
+        }
+
+    @model_validator(mode="after")
+    def _biases(self) -> Generation:
+        for key, bias in (self.logit_bias or {}).items():
+            if not key.isascii() or not key.isdigit():
+                raise ValueError(f"logit_bias: {key[:20]!r} is no token id")
+            if abs(bias) > 100:
+                raise ValueError(f"logit_bias: {bias} is not from -100 to 100")
+        if any(not stop for stop in self.stops):
+            raise ValueError("stop: an empty text")
+        if self.stream_options is not None and not self.stream:
+            raise ValueError("stream_options: only with stream")
+        return self
+
+
+class ContentPart(Body):
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Body):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[ContentPart]
+    name: str | None = None
+
+    def message(self) -> Message:
+        text = self.content
+        if not isinstance(text, str):
+            text = "".join(part.text for part in text)
+        return Message(role="system" if self.role == "developer" else self.role, content=text)
+
+
+class ChatRequest(Generation):
+    messages: list[ChatMessage] = Field(min_length=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+
+    @model_validator(mode="after")
+    def _top_needs_logprobs(self) -> ChatRequest:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs: only with logprobs")
+        return self
+
+
+class CompletionRequest(Generation):
+    prompt: str | TokenIds | list[str] | list[TokenIds]
+    logprobs: int | None = Field(None, ge=0, le=20)
+    echo: Literal[False] | None = None
+    best_of: int | None = Field(None, ge=1)
+    suffix: Literal[""] | None = None
+
+    @model_validator(mode="after")
+    def _best_of_is_n(self) -> CompletionRequest:
+        if self.best_of not in (None, self.choices):
+            raise ValueError("best_of: only as many as n")
+        return self
+
+    @property
+    def prompts(self) -> list[str | list[int]]:
+        prompt: Any = self.prompt
+        if isinstance(prompt, str) or (prompt and isinstance(prompt[0], int)):
+            return [prompt]
+        return [*prompt]
+
+
+class LoadAdapter(Body):
+    lora_name: str = Field(min_length=1, max_length=200)
+    lora_path: str = Field(min_length=1, max_length=4096)
+    load_inplace: bool = False
+
+
+class UnloadAdapter(Body):
+    lora_name: str
+    lora_int_id: int | None = None
+
+
+class Tokenize(Body):
+    model: str | None = None
+    prompt: str | None = None
+    messages: list[ChatMessage] | None = None
+    add_special_tokens: bool = True
+    return_token_strs: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> Tokenize:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("either prompt or messages")
+        return self
+
+
+class Detokenize(Body):
+    model: str | None = None
+    tokens: list[int]
