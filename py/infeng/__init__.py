@@ -8,14 +8,27 @@ from infeng.version import __version__
 if TYPE_CHECKING:
     from infeng.generation import Event, Result, SamplingParams
     from infeng.llm import LLM
+    from infeng.native import Encoding, Tokenizer
 
-__all__ = ["LLM", "Event", "InfengError", "InputError", "Result", "SamplingParams", "__version__"]
+__all__ = [
+    "LLM",
+    "Encoding",
+    "Event",
+    "InfengError",
+    "InputError",
+    "Result",
+    "SamplingParams",
+    "Tokenizer",
+    "__version__",
+]
 
 _LAZY = {
     "LLM": "infeng.llm",
+    "Encoding": "infeng.native",
     "Event": "infeng.generation",
     "Result": "infeng.generation",
     "SamplingParams": "infeng.generation",
+    "Tokenizer": "infeng.native",
 }
 
 

@@ -271,6 +271,14 @@ def test_tokenize(folder: Path, tmp_path: Path) -> None:
         done = infeng("tokenize", "--tokenizer", source, "--jsonl", lines, "--json")
         assert done.returncode == 0, done.stderr
         assert [json.loads(line) for line in done.stdout.splitlines()] == expected
+    with_offsets = infeng(
+        "tokenize", "--tokenizer", path, "--jsonl", lines, "--json", "--offsets"
+    ).stdout.splitlines()
+    assert [json.loads(line)["offsets"] for line in with_offsets] == [
+        list(map(list, reference.encode(t).offsets)) for t in TEXTS
+    ]
+    compared = infeng_json("tokenize", "--tokenizer", path, "--jsonl", lines, "--compare")
+    assert compared["texts"] == len(TEXTS) and compared["texts_that_differ"] == 0
     piped = infeng("tokenize", "--tokenizer", path, "--jsonl", "-", "--json", input='{"text":"in"}')
     assert json.loads(piped.stdout) == {"ids": reference.encode("in").ids}
 

@@ -2,6 +2,7 @@
 
 from infeng.native._native import (
     DecodeStream,
+    Encoding,
     Engine,
     Tokenizer,
     argmax,
@@ -17,6 +18,7 @@ from infeng.native._native import (
 
 __all__ = [
     "DecodeStream",
+    "Encoding",
     "Engine",
     "Tokenizer",
     "argmax",

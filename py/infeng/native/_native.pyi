@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,77 @@ class DecodeStream:
     def step(self, id: int) -> str: ...
     def finish(self) -> str: ...
 
+class Encoding:
+    def __len__(self) -> int: ...
+    @property
+    def ids(self) -> NDArray[np.uint32]: ...
+    @property
+    def type_ids(self) -> NDArray[np.uint32]: ...
+    @property
+    def offsets(self) -> NDArray[np.uint32]: ...
+    @property
+    def word_ids(self) -> NDArray[np.int32]: ...
+    @property
+    def sequence_ids(self) -> NDArray[np.int32]: ...
+    @property
+    def special_tokens_mask(self) -> NDArray[np.uint8]: ...
+    @property
+    def attention_mask(self) -> NDArray[np.uint8]: ...
+    @property
+    def tokens(self) -> list[str]: ...
+    @property
+    def overflowing(self) -> list[Encoding]: ...
+
 class Tokenizer:
     @staticmethod
-    def from_file(path: str | os.PathLike[str]) -> Tokenizer: ...
+    def from_file(
+        path: str | os.PathLike[str], *, prefix_k: int = 0, prefix_cache_entries: int = 0
+    ) -> Tokenizer: ...
     @staticmethod
-    def from_bytes(json: bytes) -> Tokenizer: ...
-    def encode(self, text: str, add_special_tokens: bool = True) -> NDArray[np.uint32]: ...
+    def from_bytes(
+        json: bytes, *, prefix_k: int = 0, prefix_cache_entries: int = 0
+    ) -> Tokenizer: ...
+    def encode(
+        self, text: str, add_special_tokens: bool = True, encode_special_tokens: bool = False
+    ) -> NDArray[np.uint32]: ...
     def encode_batch(
-        self, texts: Sequence[str], add_special_tokens: bool = True
+        self,
+        texts: Sequence[str],
+        add_special_tokens: bool = True,
+        encode_special_tokens: bool = False,
+        threads: int = 0,
     ) -> list[NDArray[np.uint32]]: ...
+    def encode_batch_flat(
+        self,
+        texts: Sequence[str],
+        add_special_tokens: bool = True,
+        encode_special_tokens: bool = False,
+        threads: int = 0,
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]: ...
+    def encoding(
+        self,
+        text: str,
+        pair: str | None = None,
+        add_special_tokens: bool = True,
+        encode_special_tokens: bool = False,
+        offsets: Literal["chars", "bytes"] = "chars",
+    ) -> Encoding: ...
+    def encoding_batch(
+        self,
+        texts: Sequence[str | tuple[str, str]],
+        add_special_tokens: bool = True,
+        encode_special_tokens: bool = False,
+        offsets: Literal["chars", "bytes"] = "chars",
+    ) -> list[Encoding]: ...
     def decode(
         self, ids: NDArray[np.uint32] | Iterable[int], skip_special_tokens: bool = False
     ) -> str: ...
+    def decode_batch(
+        self,
+        sequences: Sequence[NDArray[np.uint32] | Iterable[int]],
+        skip_special_tokens: bool = False,
+        threads: int = 0,
+    ) -> list[str]: ...
     def decode_stream(self, skip_special_tokens: bool = False) -> DecodeStream: ...
     def token_to_id(self, token: str) -> int | None: ...
     def id_to_token(self, id: int) -> str | None: ...

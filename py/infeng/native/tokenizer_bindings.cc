@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "py/infeng/native/encoding_bindings.h"
 #include "rust/ffi/infeng_tokenizer.h"
 
 namespace infeng {
@@ -84,12 +85,10 @@ class IdsView {
       throw py::type_error("ids must be an array or a sequence of integers");
     }
     for (const py::handle item : ids) copied_.push_back(CheckedId(item, copied_.size()));
-    data_ = copied_.data();
-    size_ = copied_.size();
   }
 
-  const uint32_t* data() const { return data_; }
-  size_t size() const { return size_; }
+  const uint32_t* data() const { return borrowed_ ? data_ : copied_.data(); }
+  size_t size() const { return borrowed_ ? size_ : copied_.size(); }
 
  private:
   static uint32_t CheckedId(py::handle item, size_t index) {
@@ -140,65 +139,109 @@ class DecodeStream {
 
 class Tokenizer {
  public:
-  static Tokenizer FromFile(const py::object& path) {
+  static Tokenizer FromFile(const py::object& path, size_t prefix_k, size_t prefix_entries) {
     PyObject* encoded = nullptr;
     if (PyUnicode_FSConverter(path.ptr(), &encoded) == 0) throw py::error_already_set();
     const auto owner = py::reinterpret_steal<py::bytes>(encoded);
-    return Load(infeng_tokenizer_from_file, std::string_view(owner));
+    return Load(infeng_tokenizer_from_file, std::string_view(owner), prefix_k, prefix_entries);
   }
 
-  static Tokenizer FromBytes(const py::bytes& json) {
-    return Load(infeng_tokenizer_from_bytes, std::string_view(json));
+  static Tokenizer FromBytes(const py::bytes& json, size_t prefix_k, size_t prefix_entries) {
+    return Load(infeng_tokenizer_from_bytes, std::string_view(json), prefix_k, prefix_entries);
   }
 
-  py::array_t<uint32_t> Encode(const py::str& text, bool add_special_tokens) const {
+  py::array_t<uint32_t> Encode(const py::str& text, bool add_special_tokens,
+                               bool encode_special_tokens) const {
     const std::string_view utf8 = Utf8(text, "text");
     InfengIds ids;
     char* error = nullptr;
     bool ok = false;
     {
       py::gil_scoped_release release;
-      ok = EncodeUtf8(utf8, add_special_tokens, &ids, &error);
+      ok = EncodeUtf8(utf8, Flags(add_special_tokens, encode_special_tokens), &ids, &error);
     }
     if (!ok) throw TakeError(error);
     return TakeIds(ids);
   }
 
-  std::vector<py::array_t<uint32_t>> EncodeBatch(const std::vector<py::str>& texts,
-                                                 bool add_special_tokens) const {
-    std::vector<std::string_view> utf8;
-    utf8.reserve(texts.size());
+  // All ids in one array, and where those of each text end.
+  std::pair<py::array_t<uint32_t>, std::vector<size_t>> Flat(const std::vector<py::str>& texts,
+                                                             uint32_t flags, size_t threads) const {
+    std::vector<InfengInput> inputs;
+    inputs.reserve(texts.size());
     for (const py::str& text : texts) {
-      const std::string what = "texts[" + std::to_string(utf8.size()) + "]";
-      utf8.push_back(Utf8(text, what.c_str()));
+      const std::string what = "texts[" + std::to_string(inputs.size()) + "]";
+      inputs.push_back(Input(Utf8(text, what.c_str())));
     }
-    // Freed here whatever happens, unless an array has taken it.
-    struct Batch {
-      std::vector<InfengIds> ids;
-      ~Batch() {
-        for (const InfengIds& one : ids) infeng_ids_free(one);
-      }
-    } batch;
-    batch.ids.reserve(utf8.size());
+    std::vector<size_t> ends(inputs.size());
+    InfengIds ids;
     char* error = nullptr;
-    bool ok = true;
+    bool ok = false;
     {
       py::gil_scoped_release release;
-      for (const std::string_view text : utf8) {
-        InfengIds ids;
-        ok = EncodeUtf8(text, add_special_tokens, &ids, &error);
-        if (!ok) break;
-        batch.ids.push_back(ids);
-      }
+      ok = infeng_tokenizer_encode_batch(handle_.get(), inputs.data(), inputs.size(), flags,
+                                         threads, &ids, ends.data(), &error);
     }
     if (!ok) throw TakeError(error);
+    return {TakeIds(ids), std::move(ends)};
+  }
+
+  std::vector<py::array_t<uint32_t>> EncodeBatch(const std::vector<py::str>& texts,
+                                                 bool add_special_tokens,
+                                                 bool encode_special_tokens, size_t threads) const {
+    const auto [ids, ends] =
+        Flat(texts, Flags(add_special_tokens, encode_special_tokens), threads);
     std::vector<py::array_t<uint32_t>> arrays;
-    arrays.reserve(batch.ids.size());
-    for (InfengIds& ids : batch.ids) {
-      arrays.push_back(TakeIds(ids));
-      ids = InfengIds{nullptr, 0};
+    arrays.reserve(ends.size());
+    size_t start = 0;
+    for (const size_t end : ends) {
+      // A part of the one array, which it keeps alive.
+      arrays.emplace_back(static_cast<py::ssize_t>(end - start), ids.data() + start, ids);
+      start = end;
     }
     return arrays;
+  }
+
+  std::pair<py::array_t<uint32_t>, py::array_t<int64_t>> EncodeFlat(
+      const std::vector<py::str>& texts, bool add_special_tokens, bool encode_special_tokens,
+      size_t threads) const {
+    auto [ids, ends] = Flat(texts, Flags(add_special_tokens, encode_special_tokens), threads);
+    py::array_t<int64_t> bounds(static_cast<py::ssize_t>(ends.size()) + 1);
+    bounds.mutable_at(0) = 0;
+    for (size_t i = 0; i < ends.size(); ++i) {
+      bounds.mutable_at(i + 1) = static_cast<int64_t>(ends[i]);
+    }
+    return {std::move(ids), std::move(bounds)};
+  }
+
+  Encoding Full(const py::str& text, const std::optional<py::str>& pair, bool add_special_tokens,
+                bool encode_special_tokens, const std::string& offsets) const {
+    InfengInput input = Input(Utf8(text, "text"));
+    if (pair) SetPair(&input, Utf8(*pair, "pair"));
+    return std::move(
+        FullInputs({input}, FullFlags(add_special_tokens, encode_special_tokens, offsets)).front());
+  }
+
+  // texts: str, or tuples of two str.
+  std::vector<Encoding> FullBatch(const std::vector<py::object>& texts, bool add_special_tokens,
+                                  bool encode_special_tokens, const std::string& offsets) const {
+    std::vector<InfengInput> inputs;
+    inputs.reserve(texts.size());
+    for (const py::object& text : texts) {
+      const std::string what = "texts[" + std::to_string(inputs.size()) + "]";
+      if (py::isinstance<py::str>(text)) {
+        inputs.push_back(Input(Utf8(text.cast<py::str>(), what.c_str())));
+        continue;
+      }
+      const bool is_pair = py::isinstance<py::tuple>(text) && py::len(text) == 2 &&
+                           py::isinstance<py::str>(text[py::int_(0)]) &&
+                           py::isinstance<py::str>(text[py::int_(1)]);
+      if (!is_pair) throw py::type_error(what + " is neither a str nor a tuple of two");
+      // The tuple keeps its strings alive.
+      inputs.push_back(Input(Utf8(text[py::int_(0)].cast<py::str>(), what.c_str())));
+      SetPair(&inputs.back(), Utf8(text[py::int_(1)].cast<py::str>(), what.c_str()));
+    }
+    return FullInputs(inputs, FullFlags(add_special_tokens, encode_special_tokens, offsets));
   }
 
   py::str Decode(const py::object& ids, bool skip_special_tokens) const {
@@ -213,6 +256,32 @@ class Tokenizer {
     }
     if (!ok) throw TakeError(error);
     return TakeText(text);
+  }
+
+  std::vector<py::str> DecodeBatch(const std::vector<py::object>& sequences,
+                                   bool skip_special_tokens, size_t threads) const {
+    std::vector<IdsView> views;
+    views.reserve(sequences.size());
+    for (const py::object& ids : sequences) views.emplace_back(ids);
+    std::vector<const uint32_t*> data;
+    std::vector<size_t> sizes;
+    for (const IdsView& view : views) {
+      data.push_back(view.data());
+      sizes.push_back(view.size());
+    }
+    std::vector<InfengText> texts(views.size());
+    char* error = nullptr;
+    bool ok = false;
+    {
+      py::gil_scoped_release release;
+      ok = infeng_tokenizer_decode_batch(handle_.get(), data.data(), sizes.data(), views.size(),
+                                         skip_special_tokens, threads, texts.data(), &error);
+    }
+    if (!ok) throw TakeError(error);
+    std::vector<py::str> strings;
+    strings.reserve(texts.size());
+    for (const InfengText& text : texts) strings.push_back(TakeText(text));
+    return strings;
   }
 
   DecodeStream Stream(bool skip_special_tokens) const {
@@ -253,7 +322,8 @@ class Tokenizer {
   explicit Tokenizer(Handle handle) : handle_(std::move(handle)) {}
 
   template <typename Loader>
-  static Tokenizer Load(Loader loader, std::string_view argument) {
+  static Tokenizer Load(Loader loader, std::string_view argument, size_t prefix_k,
+                        size_t prefix_entries) {
     char* error = nullptr;
     Handle handle(nullptr, infeng_tokenizer_free);
     {
@@ -261,13 +331,48 @@ class Tokenizer {
       handle.reset(loader(Bytes(argument), argument.size(), &error));
     }
     if (!handle) throw TakeError(error);
+    infeng_tokenizer_set_prefix_cache(handle.get(), prefix_k, prefix_entries);
     return Tokenizer(std::move(handle));
   }
 
-  bool EncodeUtf8(std::string_view text, bool add_special_tokens, InfengIds* ids,
-                  char** error) const {
-    return infeng_tokenizer_encode(handle_.get(), Bytes(text), text.size(), add_special_tokens, ids,
-                                   error);
+  static uint32_t Flags(bool add_special_tokens, bool encode_special_tokens) {
+    return (add_special_tokens ? INFENG_ADD_SPECIAL_TOKENS : 0U) |
+           (encode_special_tokens ? INFENG_ENCODE_SPECIAL_TOKENS : 0U);
+  }
+
+  static uint32_t FullFlags(bool add_special_tokens, bool encode_special_tokens,
+                            const std::string& offsets) {
+    if (offsets != "chars" && offsets != "bytes") {
+      throw py::value_error("offsets is '" + offsets + "', not 'chars' or 'bytes'");
+    }
+    return Flags(add_special_tokens, encode_special_tokens) |
+           (offsets == "bytes" ? INFENG_BYTE_OFFSETS : 0U);
+  }
+
+  static InfengInput Input(std::string_view text) {
+    return InfengInput{Bytes(text), text.size(), nullptr, 0};
+  }
+
+  static void SetPair(InfengInput* input, std::string_view pair) {
+    input->pair = Bytes(pair);
+    input->pair_len = pair.size();
+  }
+
+  std::vector<Encoding> FullInputs(const std::vector<InfengInput>& inputs, uint32_t flags) const {
+    std::vector<InfengEncoding*> out(inputs.size());
+    char* error = nullptr;
+    bool ok = false;
+    {
+      py::gil_scoped_release release;
+      ok = infeng_tokenizer_encode_full(handle_.get(), inputs.data(), inputs.size(), flags,
+                                        out.data(), &error);
+    }
+    if (!ok) throw TakeError(error);
+    return {out.begin(), out.end()};
+  }
+
+  bool EncodeUtf8(std::string_view text, uint32_t flags, InfengIds* ids, char** error) const {
+    return infeng_tokenizer_encode(handle_.get(), Bytes(text), text.size(), flags, ids, error);
   }
 
   Handle handle_;
@@ -286,26 +391,51 @@ void BindTokenizer(py::module_& m) {
            "Return the rest: U+FFFD if a character is incomplete, else ''.");
 
   py::class_<Tokenizer>(m, "Tokenizer",
-                        "Byte-level BPE from a Hugging Face tokenizer.json, with the ids of the "
+                        "Any Hugging Face tokenizer.json, with the answers of the "
                         "`tokenizers` package. Immutable and safe to share between threads.")
       .def_static("from_file", &Tokenizer::FromFile, py::arg("path"),
+                  py::kw_only(), py::arg("prefix_k") = 0, py::arg("prefix_cache_entries") = 0,
                   "Load a tokenizer.json (path: str or os.PathLike).\n\n"
+                  "prefix_k and prefix_cache_entries: keep the ids of so many beginnings of texts, "
+                  "of up to so many bytes, for prompts that begin alike; 0: none.\n"
                   "Raises ValueError, one line that names file and field, if it cannot be read, "
                   "is damaged, or asks for what is not supported.")
-      .def_static("from_bytes", &Tokenizer::FromBytes, py::arg("json"),
+      .def_static("from_bytes", &Tokenizer::FromBytes, py::arg("json"), py::kw_only(),
+                  py::arg("prefix_k") = 0, py::arg("prefix_cache_entries") = 0,
                   "Load the contents of a tokenizer.json. Raises ValueError as from_file.")
       .def("encode", &Tokenizer::Encode, py::arg("text"), py::arg("add_special_tokens") = true,
+           py::arg("encode_special_tokens") = false,
            "Return the ids of a text: array of uint32, shape (tokens,).\n\n"
-           "Special tokens in the text are recognised always; add_special_tokens concerns those "
-           "that the file's post-processor puts around a text.\n"
+           "Special tokens in the text are recognised, unless encode_special_tokens; "
+           "add_special_tokens concerns those that the file's post-processor puts around a text.\n"
            "Raises ValueError if the text has a lone surrogate. Releases the GIL.")
       .def("encode_batch", &Tokenizer::EncodeBatch, py::arg("texts"),
-           py::arg("add_special_tokens") = true,
-           "Return the ids of each text: list of arrays as from encode. Releases the GIL.")
+           py::arg("add_special_tokens") = true, py::arg("encode_special_tokens") = false,
+           py::arg("threads") = 0,
+           "Return the ids of each text: list of arrays as from encode, parts of one array. "
+           "threads: 0 for as many as the process may use. Releases the GIL.")
+      .def("encode_batch_flat", &Tokenizer::EncodeFlat, py::arg("texts"),
+           py::arg("add_special_tokens") = true, py::arg("encode_special_tokens") = false,
+           py::arg("threads") = 0,
+           "Return the ids of all texts in one array of uint32, and the bounds: array of int64, "
+           "shape (texts + 1,); those of text i are ids[bounds[i]:bounds[i + 1]].")
+      .def("encoding", &Tokenizer::Full, py::arg("text"), py::arg("pair") = py::none(),
+           py::arg("add_special_tokens") = true, py::arg("encode_special_tokens") = false,
+           py::arg("offsets") = "chars",
+           "Return the Encoding of a text, or of a text and its pair: offsets (in 'chars' or "
+           "'bytes'), tokens, masks beside the ids. Truncates and pads as the file says. "
+           "Raises ValueError as encode. Releases the GIL.")
+      .def("encoding_batch", &Tokenizer::FullBatch, py::arg("texts"),
+           py::arg("add_special_tokens") = true, py::arg("encode_special_tokens") = false,
+           py::arg("offsets") = "chars",
+           "Return the Encoding of each text (str, or a tuple of two), padded alike: list.")
       .def("decode", &Tokenizer::Decode, py::arg("ids"), py::arg("skip_special_tokens") = false,
            "Return the text of ids (array of integers, shape (tokens,), or a sequence of int).\n\n"
            "Bytes that are not UTF-8 become U+FFFD. Raises ValueError that names the first id "
            "that no token has. Releases the GIL.")
+      .def("decode_batch", &Tokenizer::DecodeBatch, py::arg("sequences"),
+           py::arg("skip_special_tokens") = false, py::arg("threads") = 0,
+           "Return the text of each sequence of ids: list of str. Releases the GIL.")
       .def("decode_stream", &Tokenizer::Stream, py::arg("skip_special_tokens") = false,
            "Return a new DecodeStream.")
       .def("token_to_id", &Tokenizer::TokenToId, py::arg("token"),

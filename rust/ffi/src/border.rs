@@ -55,7 +55,7 @@ pub(crate) unsafe fn text<'a>(data: *const u8, len: usize) -> Result<&'a str, St
 
 /// # Safety
 /// `data` is aligned and points to `len` readable elements, or `len` is 0.
-unsafe fn slice<'a, T>(data: *const T, len: usize) -> &'a [T] {
+pub(crate) unsafe fn slice<'a, T>(data: *const T, len: usize) -> &'a [T] {
     if len == 0 {
         // C callers give null for an empty range, which a slice must not hold.
         &[]

@@ -8,15 +8,17 @@
 
 mod border;
 mod buffers;
+mod encoding;
 
 use std::ffi::{c_char, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use infeng_tokenizer::{DecodeStream, Tokenizer};
+use infeng_tokenizer::{DecodeStream, Options, Tokenizer, Unit};
 
 use border::{bytes, guard, ids, text};
 use buffers::{InfengIds, InfengText};
+use encoding::{InfengEncoding, InfengEncodingView};
 
 /// A loaded tokenizer, shared with its streams.
 pub struct InfengTokenizer(Arc<Tokenizer>);
@@ -59,6 +61,20 @@ pub unsafe extern "C" fn infeng_tokenizer_from_bytes(
 /// # Safety
 /// As infeng_tokenizer.h says.
 #[no_mangle]
+pub unsafe extern "C" fn infeng_tokenizer_set_prefix_cache(
+    tokenizer: *mut InfengTokenizer,
+    bytes: usize,
+    entries: usize,
+) {
+    // A new tokenizer is not shared with any stream yet.
+    if let Some(tokenizer) = Arc::get_mut(&mut unsafe { &mut *tokenizer }.0) {
+        tokenizer.set_prefix_cache(bytes, entries);
+    }
+}
+
+/// # Safety
+/// As infeng_tokenizer.h says.
+#[no_mangle]
 pub unsafe extern "C" fn infeng_tokenizer_free(tokenizer: *mut InfengTokenizer) {
     unsafe { free(tokenizer) }
 }
@@ -70,17 +86,177 @@ pub unsafe extern "C" fn infeng_tokenizer_encode(
     tokenizer: *const InfengTokenizer,
     utf8: *const u8,
     utf8_len: usize,
-    add_special_tokens: bool,
+    flags: u32,
     out: *mut InfengIds,
     error: *mut *mut c_char,
 ) -> bool {
     let encode = || {
         let (tokenizer, utf8) = unsafe { (&*tokenizer, text(utf8, utf8_len)?) };
-        let ids = tokenizer.0.encode(utf8, add_special_tokens);
+        let ids = tokenizer.0.encode_ids(utf8, options(flags));
         unsafe { out.write(InfengIds::new(ids.map_err(|e| e.to_string())?)) };
         Ok(())
     };
     unsafe { guard(error, encode) }.is_some()
+}
+
+fn options(flags: u32) -> Options {
+    Options {
+        add_special_tokens: flags & 1 != 0,
+        encode_special_tokens: flags & 2 != 0,
+    }
+}
+
+/// A text of a batch; see infeng_tokenizer.h.
+#[repr(C)]
+pub struct InfengInput {
+    text: *const u8,
+    text_len: usize,
+    pair: *const u8,
+    pair_len: usize,
+}
+
+/// As many as the process may use, for 0.
+fn threads(count: usize) -> usize {
+    match count {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => count,
+    }
+}
+
+/// # Safety
+/// As infeng_tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn infeng_tokenizer_encode_batch(
+    tokenizer: *const InfengTokenizer,
+    inputs: *const InfengInput,
+    count: usize,
+    flags: u32,
+    thread_count: usize,
+    out: *mut InfengIds,
+    ends: *mut usize,
+    error: *mut *mut c_char,
+) -> bool {
+    let encode = || {
+        let (tokenizer, inputs) = unsafe { (&*tokenizer, border::slice(inputs, count)) };
+        let texts = inputs
+            .iter()
+            .map(|input| unsafe { text(input.text, input.text_len) })
+            .collect::<Result<Vec<_>, String>>()?;
+        let batch = tokenizer
+            .0
+            .encode_batch(&texts, options(flags), threads(thread_count))
+            .map_err(|(number, e)| format!("texts[{number}]: {e}"))?;
+        unsafe {
+            ends.copy_from_nonoverlapping(batch.ends.as_ptr(), batch.ends.len());
+            out.write(InfengIds::new(batch.ids));
+        }
+        Ok(())
+    };
+    unsafe { guard(error, encode) }.is_some()
+}
+
+/// # Safety
+/// As infeng_tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn infeng_tokenizer_decode_batch(
+    tokenizer: *const InfengTokenizer,
+    data: *const *const u32,
+    lens: *const usize,
+    count: usize,
+    skip_special_tokens: bool,
+    thread_count: usize,
+    out: *mut InfengText,
+    error: *mut *mut c_char,
+) -> bool {
+    let decode = || {
+        let tokenizer = unsafe { &*tokenizer };
+        let (data, lens) = unsafe { (border::slice(data, count), border::slice(lens, count)) };
+        let sequences: Vec<&[u32]> = data
+            .iter()
+            .zip(lens)
+            .map(|(data, len)| unsafe { ids(*data, *len) })
+            .collect();
+        let texts = tokenizer
+            .0
+            .decode_batch(&sequences, skip_special_tokens, threads(thread_count))
+            .map_err(|(number, e)| format!("sequences[{number}]: {e}"))?;
+        for (i, text) in texts.into_iter().enumerate() {
+            unsafe { out.add(i).write(InfengText::new(text)) };
+        }
+        Ok(())
+    };
+    unsafe { guard(error, decode) }.is_some()
+}
+
+/// # Safety
+/// As infeng_tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn infeng_tokenizer_encode_full(
+    tokenizer: *const InfengTokenizer,
+    inputs: *const InfengInput,
+    count: usize,
+    flags: u32,
+    out: *mut *mut InfengEncoding,
+    error: *mut *mut c_char,
+) -> bool {
+    let encode = || {
+        let (tokenizer, inputs) = unsafe { (&*tokenizer, border::slice(inputs, count)) };
+        let texts = inputs
+            .iter()
+            .map(|input| {
+                let first = unsafe { text(input.text, input.text_len)? };
+                let second = if input.pair.is_null() {
+                    None
+                } else {
+                    Some(unsafe { text(input.pair, input.pair_len)? })
+                };
+                Ok((first, second))
+            })
+            .collect::<Result<Vec<_>, String>>()?;
+        let unit = if flags & 4 != 0 {
+            Unit::Bytes
+        } else {
+            Unit::Chars
+        };
+        let encodings = tokenizer
+            .0
+            .encode_full_batch(&texts, unit, options(flags))
+            .map_err(|e| e.to_string())?;
+        for (i, encoding) in encodings.into_iter().enumerate() {
+            unsafe { out.add(i).write(boxed(InfengEncoding::new(encoding))) };
+        }
+        Ok(())
+    };
+    unsafe { guard(error, encode) }.is_some()
+}
+
+/// # Safety
+/// As infeng_tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn infeng_encoding_view(
+    encoding: *const InfengEncoding,
+) -> InfengEncodingView {
+    unsafe { &*encoding }.view()
+}
+
+/// # Safety
+/// As infeng_tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn infeng_encoding_overflowing(
+    encoding: *const InfengEncoding,
+    index: usize,
+) -> *const InfengEncoding {
+    match unsafe { &*encoding }.overflowing.get(index) {
+        Some(part) => part,
+        None => std::ptr::null(),
+    }
+}
+
+/// # Safety
+/// As infeng_tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn infeng_encoding_free(encoding: *mut InfengEncoding) {
+    unsafe { free(encoding) }
 }
 
 /// # Safety

@@ -46,7 +46,7 @@ fn encode(tokenizer: *const InfengTokenizer, input: &[u8]) -> Result<Vec<u32>, S
     let mut out = InfengIds::new(Vec::new());
     let mut error = null_mut();
     let (data, len) = (input.as_ptr(), input.len());
-    if unsafe { infeng_tokenizer_encode(tokenizer, data, len, true, &mut out, &mut error) } {
+    if unsafe { infeng_tokenizer_encode(tokenizer, data, len, 1, &mut out, &mut error) } {
         let found = unsafe { ids(out.data, out.len) }.to_vec();
         unsafe { infeng_ids_free(out) };
         Ok(found)

@@ -118,13 +118,56 @@ class Pair:
             assert got.tolist() == want.ids, f"{text[:200]!r} {narrowed(self, text)}"
         return found
 
-    def check_decode(self, ids):
+    def check_encodings(self, texts, add_special_tokens=True):
+        """Both tell the same of texts, or pairs of texts: offsets in both units, masks, all."""
+        want = self.reference.encode_batch(texts, add_special_tokens=add_special_tokens)
+        got = self.ours.encoding_batch(texts, add_special_tokens=add_special_tokens)
+        in_bytes = self.ours.encoding_batch(
+            texts, add_special_tokens=add_special_tokens, offsets="bytes"
+        )
+        for text, theirs, ours, in_byte in zip(texts, want, got, in_bytes, strict=True):
+            same_encoding(text, theirs, ours)
+            if isinstance(text, str):
+                same_bytes(text, ours, in_byte)
+
+    def check_decode(self, ids, stream=True):
         """Both give the same text, at once and as a stream."""
         for skip in (False, True):
             want = self.reference.decode(ids, skip_special_tokens=skip)
             assert self.ours.decode(ids, skip_special_tokens=skip) == want, ids
-            stream = self.ours.decode_stream(skip_special_tokens=skip)
-            assert "".join([*map(stream.step, ids), stream.finish()]) == want, ids
+            if stream:
+                stream = self.ours.decode_stream(skip_special_tokens=skip)
+                assert "".join([*map(stream.step, ids), stream.finish()]) == want, ids
+
+
+def same_encoding(text, theirs, ours):
+    """Every column of two encodings, and of what truncation cut off."""
+    columns = {
+        "ids": ours.ids.tolist(),
+        "tokens": ours.tokens,
+        "offsets": list(map(tuple, ours.offsets.tolist())),
+        "type_ids": ours.type_ids.tolist(),
+        "word_ids": [None if w < 0 else w for w in ours.word_ids.tolist()],
+        "sequence_ids": [None if s < 0 else s for s in ours.sequence_ids.tolist()],
+        "special_tokens_mask": ours.special_tokens_mask.tolist(),
+        "attention_mask": ours.attention_mask.tolist(),
+    }
+    for name, got in columns.items():
+        assert got == getattr(theirs, name), f"{name} of {text!r:.300}"
+    assert len(ours.overflowing) == len(theirs.overflowing), text
+    for cut, their_cut in zip(ours.overflowing, theirs.overflowing, strict=True):
+        same_encoding(text, their_cut, cut)
+
+
+def same_bytes(text, in_chars, in_bytes):
+    """Offsets in bytes are those in characters."""
+    ends = [0]
+    for c in text:
+        ends.append(ends[-1] + len(c.encode("utf-8", "surrogatepass")))
+    for chars, found in zip(in_chars.offsets.tolist(), in_bytes.offsets.tolist(), strict=True):
+        # Parts of a character are told in bytes and cannot be in characters.
+        if all(at in ends for at in found):
+            assert [ends[at] for at in chars] == found, text
 
 
 def narrowed(pair, text):

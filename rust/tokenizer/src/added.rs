@@ -5,17 +5,21 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use crate::error::{quote, Error};
 use crate::json::Node;
 use crate::model::vocab::Vocab;
-use crate::pretok::unicode::{Class, Classes, IS_SPACE, IS_WORD};
+use crate::normalize::Normalizer;
+use crate::text::Text;
+use crate::unicode::{Class, Classes, IS_SPACE, IS_WORD};
 
 /// A piece of text as the matcher leaves it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Segment<'a> {
     Text(&'a str),
-    Token(u32),
+    /// An added token and the text that it takes, stripped white space with it.
+    Token(u32, &'a str),
 }
 
 struct AddedToken {
     id: u32,
+    special: bool,
     single_word: bool,
     lstrip: bool,
     rstrip: bool,
@@ -34,20 +38,31 @@ struct Pass {
 pub(crate) struct AddedTokens {
     /// `normalized: false`: matched first.
     literal: Pass,
-    /// `normalized: true`: matched in what the first pass leaves. There is no
-    /// normalizer, so the pass is all that tells them apart.
+    /// `normalized: true`: matched in what the first pass leaves, after the normalizer, and by
+    /// the form that the normalizer gives the token.
     normalized: Pass,
     special: Vec<u32>,
+    /// Normal forms that differ from the token: what decoding sees in its place.
+    forms: Vec<(u32, String)>,
+    leave_spaces: bool,
 }
 
 impl AddedTokens {
     /// Reads `added_tokens`; those that the model lacks join `vocab`.
-    pub(crate) fn from_json(node: &Node<'_>, vocab: &mut Vocab) -> Result<Self, Error> {
-        let mut this = Self::default();
+    pub(crate) fn from_json(
+        node: &Node<'_>,
+        normalizer: Option<&Normalizer>,
+        vocab: &mut Vocab,
+    ) -> Result<Self, Error> {
+        let mut this = Self {
+            leave_spaces: true,
+            ..Self::default()
+        };
         if node.is_null() {
             return Ok(this);
         }
         let mut seen = std::collections::HashSet::new();
+        let mut forms = std::collections::HashSet::new();
         for item in node.items()? {
             item.only(&[
                 "id",
@@ -69,20 +84,40 @@ impl AddedTokens {
             let id = place(&item, text, vocab)?;
             let token = AddedToken {
                 id,
+                special: item.get("special")?.bool()?,
                 single_word: item.get("single_word")?.bool()?,
                 lstrip: item.get("lstrip")?.bool()?,
                 rstrip: item.get("rstrip")?.bool()?,
             };
-            if item.get("special")?.bool()? {
+            this.leave_spaces &= !token.rstrip && !text.contains(' ');
+            if token.special {
                 this.special.push(id);
             }
-            let pass = if item.get("normalized")?.bool()? {
-                &mut this.normalized
+            if item.get("normalized")?.bool()? {
+                let mut form = Text::new(text, false);
+                if let Some(normalizer) = normalizer {
+                    normalizer
+                        .apply(&mut form)
+                        .map_err(|e| content.error(e.to_string()))?;
+                }
+                if form.is_empty() {
+                    return Err(content.error(format!("{} is empty once normalized", quote(text))));
+                }
+                if !forms.insert(form.as_str().to_owned()) {
+                    return Err(content.error(format!(
+                        "{} is the same as another once normalized",
+                        quote(text)
+                    )));
+                }
+                if form.as_str() != text {
+                    this.forms.push((id, form.as_str().to_owned()));
+                }
+                this.normalized.tokens.push(token);
+                this.normalized.contents.push(form.as_str().to_owned());
             } else {
-                &mut this.literal
-            };
-            pass.tokens.push(token);
-            pass.contents.push(text.to_owned());
+                this.literal.tokens.push(token);
+                this.literal.contents.push(text.to_owned());
+            }
         }
         this.literal.build(node)?;
         this.normalized.build(node)?;
@@ -94,12 +129,40 @@ impl AddedTokens {
         &self.special
     }
 
-    /// Calls `emit` with the texts and tokens that make up `text`, in order.
-    pub(crate) fn split<'a>(&self, text: &'a str, emit: &mut impl FnMut(Segment<'a>)) {
-        self.literal.split(text, &mut |segment| match segment {
-            Segment::Text(text) => self.normalized.split(text, emit),
-            token => emit(token),
-        });
+    /// Ids and forms of the tokens that decoding sees in their normal form.
+    pub(crate) fn forms(&self) -> &[(u32, String)] {
+        &self.forms
+    }
+
+    /// Whether none can take a space that stands between two words.
+    pub(crate) fn leave_spaces(&self) -> bool {
+        self.leave_spaces
+    }
+
+    /// Whether any are looked for after the normalizer.
+    pub(crate) fn any_normalized(&self) -> bool {
+        self.normalized.matcher.is_some()
+    }
+
+    /// Calls `emit` with the texts and tokens that make up `text`, in order: those that are
+    /// matched before the normalizer. Special ones may be left in the text.
+    pub(crate) fn split_literal<'a>(
+        &self,
+        text: &'a str,
+        special_is_text: bool,
+        emit: &mut impl FnMut(Segment<'a>),
+    ) {
+        self.literal.split(text, special_is_text, emit);
+    }
+
+    /// The same for those that are matched after it.
+    pub(crate) fn split_normalized<'a>(
+        &self,
+        text: &'a str,
+        special_is_text: bool,
+        emit: &mut impl FnMut(Segment<'a>),
+    ) {
+        self.normalized.split(text, special_is_text, emit);
     }
 }
 
@@ -115,12 +178,14 @@ fn place(item: &Node<'_>, text: &str, vocab: &mut Vocab) -> Result<u32, Error> {
         return Ok(id);
     }
     // New tokens are numbered on from the count of those before, gaps or not.
-    let next = vocab.len();
+    let next = vocab.next_added();
     if next != stated as usize {
         let problem = format!("of {} is {stated} where {next} is due", quote(text));
         return Err(node.error(problem));
     }
-    vocab.insert(text, stated).map_err(|p| node.error(p))?;
+    vocab
+        .insert_added(text, stated)
+        .map_err(|p| node.error(p))?;
     Ok(stated)
 }
 
@@ -139,12 +204,15 @@ impl Pass {
 
     /// Walks the matches as the reference does, oddities included: a token with
     /// `rstrip` may reach over the start of the next match, which then stands too.
-    fn split<'a>(&self, text: &'a str, emit: &mut impl FnMut(Segment<'a>)) {
+    fn split<'a>(&self, text: &'a str, special_is_text: bool, emit: &mut impl FnMut(Segment<'a>)) {
         let mut done = 0;
         let found = self.matcher.iter().flat_map(|m| m.find_iter(text));
         for found in found {
             let token = &self.tokens[found.pattern().as_usize()];
             let (mut start, mut end) = (found.start(), found.end());
+            if token.special && special_is_text {
+                continue;
+            }
             if token.single_word && (ends_in_word(&text[..start]) || starts_in_word(&text[end..])) {
                 continue;
             }
@@ -161,7 +229,7 @@ impl Pass {
             if done < start {
                 emit(Segment::Text(&text[done..start]));
             }
-            emit(Segment::Token(token.id));
+            emit(Segment::Token(token.id, &text[start..end]));
             done = end;
         }
         if done < text.len() {

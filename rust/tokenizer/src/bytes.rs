@@ -33,6 +33,31 @@ pub(crate) fn byte_of(c: char) -> Option<u8> {
     }
 }
 
+const fn char_table() -> [char; 256] {
+    let mut table = ['\0'; 256];
+    let (mut byte, mut n) = (0u16, 0);
+    while byte < 256 {
+        table[byte as usize] = if prints(byte as u8) {
+            byte as u8 as char
+        } else {
+            n += 1;
+            match char::from_u32(0xFF + n) {
+                Some(c) => c,
+                None => unreachable!(),
+            }
+        };
+        byte += 1;
+    }
+    table
+}
+
+static CHARS: [char; 256] = char_table();
+
+/// The character that stands for `byte`.
+pub(crate) fn char_of(byte: u8) -> char {
+    CHARS[usize::from(byte)]
+}
+
 /// The bytes of a token, or none if it has a character outside the alphabet.
 pub(crate) fn bytes_of(token: &str) -> Option<Vec<u8>> {
     token.chars().map(byte_of).collect()
@@ -52,6 +77,9 @@ mod tests {
             }
         }
         assert!(seen.iter().all(|s| *s));
+        for byte in 0..=255 {
+            assert_eq!(byte_of(char_of(byte)), Some(byte));
+        }
     }
 
     #[test]

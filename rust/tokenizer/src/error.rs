@@ -32,6 +32,11 @@ pub enum Error {
         /// How many tokens there are.
         vocab_size: usize,
     },
+    /// A text that this tokenizer cannot convert.
+    Text {
+        /// What is in the way.
+        problem: String,
+    },
     /// A text too long for 32-bit positions.
     TooLong {
         /// Its length in bytes.
@@ -57,6 +62,7 @@ impl fmt::Display for Error {
             Self::UnknownId { id, vocab_size } => {
                 write!(f, "id {id} is not in the vocabulary of {vocab_size} tokens")
             }
+            Self::Text { problem } => f.write_str(problem),
             Self::TooLong { bytes } => {
                 write!(f, "text of {bytes} bytes is longer than 4294967294 bytes")
             }

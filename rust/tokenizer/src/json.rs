@@ -207,13 +207,55 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Refuses a field that is neither null nor empty.
-    pub(crate) fn unsupported_unless_empty(&self) -> Result<(), Error> {
+    /// As `only`, beside `type`.
+    pub(crate) fn only_typed(&self, known: &[&str]) -> Result<(), Error> {
+        match self
+            .entries()?
+            .iter()
+            .find(|(key, _)| key != "type" && !known.contains(&key.as_str()))
+        {
+            None => Ok(()),
+            Some((key, _)) => Err(self.error(format!("unknown field {}", quote(key)))),
+        }
+    }
+
+    /// A string, or none for null.
+    pub(crate) fn optional_string(&self) -> Result<Option<&'a str>, Error> {
+        if self.is_null() {
+            Ok(None)
+        } else {
+            self.string().map(Some)
+        }
+    }
+
+    /// One character.
+    pub(crate) fn char(&self) -> Result<char, Error> {
+        let mut chars = self.string()?.chars();
+        match (chars.next(), chars.next()) {
+            (Some(c), None) => Ok(c),
+            _ => Err(self.error("is not one character")),
+        }
+    }
+
+    /// A whole number, not negative, that fits in memory.
+    pub(crate) fn count(&self) -> Result<usize, Error> {
         match self.value {
-            Json::Null => Ok(()),
-            Json::String(s) if s.is_empty() => Ok(()),
-            Json::String(s) => Err(self.error(format!("{} is not supported", quote(s)))),
-            _ => Err(self.error("is not supported")),
+            Json::Unsigned(n) => Ok(usize::try_from(*n).unwrap_or(usize::MAX)),
+            _ => Err(self.mismatch("a whole number")),
+        }
+    }
+
+    /// Any 32-bit whole number, which need not be an id of the vocabulary.
+    pub(crate) fn u32(&self) -> Result<u32, Error> {
+        u32::try_from(self.count()?).map_err(|_| self.mismatch("a number below 2^32"))
+    }
+
+    /// A number.
+    pub(crate) fn f64(&self) -> Result<f64, Error> {
+        match self.value {
+            Json::Unsigned(n) => Ok(*n as f64),
+            Json::Number(n) => Ok(*n),
+            _ => Err(self.mismatch("a number")),
         }
     }
 }

@@ -6,9 +6,13 @@ use std::path::Path;
 
 use crate::added::AddedTokens;
 use crate::decode::table::DecodeTable;
+use crate::decode::Decoder;
+use crate::encoding::{Padding, Side, Strategy, Truncation};
 use crate::error::{quote, Error};
+use crate::fast::Fast;
 use crate::json::{Json, Node};
-use crate::model::bpe::Bpe;
+use crate::model::Model;
+use crate::normalize::Normalizer;
 use crate::post::PostProcessor;
 use crate::pretok::PreTokenizer;
 use crate::Tokenizer;
@@ -74,33 +78,113 @@ impl Tokenizer {
             let problem = format!("{} is not supported", quote(version.string()?));
             return Err(version.error(problem));
         }
-        for name in ["truncation", "padding"] {
-            let node = root.get(name)?;
-            if !node.is_null() {
-                return Err(node.error("is not supported: it must be null"));
-            }
-        }
-        let normalizer = root.get("normalizer")?;
-        if !normalizer.is_null() {
-            let kind = normalizer.get("type")?;
-            let problem = format!("normalizer {} is not supported", quote(kind.string()?));
-            return Err(kind.error(problem));
-        }
-
-        let (bpe, mut vocab) = Bpe::from_json(&root.get("model")?)?;
-        let added = AddedTokens::from_json(&root.get("added_tokens")?, &mut vocab)?;
+        let (model, mut vocab) = Model::from_json(&root.get("model")?)?;
+        let normalizer = Normalizer::from_json(&root.get("normalizer")?)?;
+        let added = root.get("added_tokens")?;
+        let added = AddedTokens::from_json(&added, normalizer.as_ref(), &mut vocab)?;
         let pretok = PreTokenizer::from_json(&root.get("pre_tokenizer")?)?;
         let post = PostProcessor::from_json(&root.get("post_processor")?, &vocab)?;
-        DecodeTable::check_json(&root.get("decoder")?)?;
+        let truncation = truncation(&root.get("truncation")?, &post)?;
+        let padding = padding(&root.get("padding")?)?;
+        let decoder = Decoder::from_json(&root.get("decoder")?)?;
         Ok(Self {
-            decode: DecodeTable::new(&vocab, added.special()),
+            fast: Fast::new(
+                normalizer.as_ref(),
+                pretok.as_ref(),
+                &model,
+                &vocab,
+                added.any_normalized(),
+            ),
+            decode: DecodeTable::new(decoder, &vocab, added.special(), added.forms())?,
+            around: if truncation.is_none() && padding.is_none() {
+                post.around()
+            } else {
+                None
+            },
+            prefix: None,
+            needs_offsets: pretok.as_ref().is_some_and(PreTokenizer::needs_offsets),
             vocab,
             added,
+            normalizer,
             pretok,
-            bpe,
+            model,
             post,
+            truncation,
+            padding,
         })
     }
+}
+
+fn side(node: &Node<'_>) -> Result<Side, Error> {
+    match node.optional_string()? {
+        None | Some("Right") => Ok(Side::Right),
+        Some("Left") => Ok(Side::Left),
+        Some(other) => Err(node.error(format!("{} is neither Left nor Right", quote(other)))),
+    }
+}
+
+fn truncation(node: &Node<'_>, post: &PostProcessor) -> Result<Option<Truncation>, Error> {
+    if node.is_null() {
+        return Ok(None);
+    }
+    node.only(&["direction", "max_length", "strategy", "stride"])?;
+    let strategy = node.get("strategy")?;
+    let truncation = Truncation {
+        side: side(&node.get("direction")?)?,
+        max_length: node.get("max_length")?.count()?,
+        strategy: match strategy.string()? {
+            "LongestFirst" => Strategy::LongestFirst,
+            "OnlyFirst" => Strategy::OnlyFirst,
+            "OnlySecond" => Strategy::OnlySecond,
+            other => return Err(strategy.error(format!("{} is not supported", quote(other)))),
+        },
+        stride: node.get("stride")?.count()?,
+    };
+    let added = post.added(false);
+    if truncation.max_length < added {
+        let problem = format!("leaves no room for the {added} tokens that are added");
+        return Err(node.get("max_length")?.error(problem));
+    }
+    Ok(Some(truncation))
+}
+
+/// Padding beyond this is a mistake, or an attack.
+const LONGEST_PADDING: usize = 1 << 24;
+
+fn padding(node: &Node<'_>) -> Result<Option<Padding>, Error> {
+    if node.is_null() {
+        return Ok(None);
+    }
+    node.only(&[
+        "strategy",
+        "direction",
+        "pad_to_multiple_of",
+        "pad_id",
+        "pad_type_id",
+        "pad_token",
+    ])?;
+    let bounded = |node: &Node<'_>| match node.count()? {
+        n if n <= LONGEST_PADDING => Ok(n),
+        n => Err(node.error(format!("{n} is more than {LONGEST_PADDING}"))),
+    };
+    let strategy = node.get("strategy")?;
+    let fixed = match strategy.value {
+        Json::String(name) if name == "BatchLongest" => None,
+        _ => Some(bounded(&strategy.get("Fixed")?)?),
+    };
+    let multiple = node.get("pad_to_multiple_of")?;
+    Ok(Some(Padding {
+        fixed,
+        side: side(&node.get("direction")?)?,
+        multiple_of: if multiple.is_null() {
+            0
+        } else {
+            bounded(&multiple)?
+        },
+        id: node.get("pad_id")?.u32()?,
+        type_id: node.get("pad_type_id")?.u32()?,
+        token: node.get("pad_token")?.string()?.to_owned(),
+    }))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -15,6 +15,11 @@ pub struct DecodeStream<T> {
     skip_special_tokens: bool,
     /// The beginning of a character whose other bytes are yet to come: at most three.
     pending: Vec<u8>,
+    /// Where the text of ids depends on their neighbours: those that the next text may need.
+    window: Vec<u32>,
+    /// How many of the window were given out at the last but one time, and their text.
+    given: usize,
+    given_text: String,
 }
 
 impl<T: Borrow<Tokenizer>> DecodeStream<T> {
@@ -24,6 +29,9 @@ impl<T: Borrow<Tokenizer>> DecodeStream<T> {
             tokenizer,
             skip_special_tokens,
             pending: Vec::new(),
+            window: Vec::new(),
+            given: 0,
+            given_text: String::new(),
         }
     }
 
@@ -33,6 +41,9 @@ impl<T: Borrow<Tokenizer>> DecodeStream<T> {
     /// [`Error::UnknownId`]; the stream is as before.
     pub fn step(&mut self, id: u32) -> Result<String, Error> {
         let tokenizer = self.tokenizer.borrow();
+        if !tokenizer.decode.is_bytes() {
+            return self.step_in_window(id);
+        }
         let mut text = String::new();
         if let Some(bytes) = tokenizer.token_bytes(id, self.skip_special_tokens)? {
             self.pending.extend_from_slice(bytes);
@@ -44,10 +55,58 @@ impl<T: Borrow<Tokenizer>> DecodeStream<T> {
 
     /// Ends the text: a character left incomplete becomes U+FFFD. The stream is then at its start.
     pub fn finish(&mut self) -> String {
-        let text = String::from_utf8_lossy(&self.pending).into_owned();
+        let mut text = String::from_utf8_lossy(&self.pending).into_owned();
         self.pending.clear();
+        let window = std::mem::take(&mut self.window);
+        if let Ok(all) = self
+            .tokenizer
+            .borrow()
+            .decode(&window, self.skip_special_tokens)
+        {
+            text.push_str(beyond(&all, &self.given_text));
+        }
+        self.given = 0;
+        self.given_text.clear();
         text
     }
+
+    /// Decodes a window of ids, of which the first have been given out, and gives what is new.
+    fn step_in_window(&mut self, id: u32) -> Result<String, Error> {
+        let tokenizer = self.tokenizer.borrow();
+        tokenizer.token_bytes(id, self.skip_special_tokens)?;
+        self.window.push(id);
+        let all = match tokenizer.decode(&self.window, self.skip_special_tokens) {
+            Ok(all) => all,
+            Err(error) => {
+                self.window.pop();
+                return Err(error);
+            }
+        };
+        // A text that ends so may be half a character.
+        if all.len() <= self.given_text.len() || all.ends_with(char::REPLACEMENT_CHARACTER) {
+            return Ok(String::new());
+        }
+        let new = beyond(&all, &self.given_text).to_owned();
+        // Keep what was new last time: how the next id reads may depend on it.
+        let count = self.window.len();
+        self.window.drain(..self.given);
+        self.given = count - self.given;
+        self.given_text = tokenizer.decode(&self.window, self.skip_special_tokens)?;
+        Ok(new)
+    }
+}
+
+/// What `all` has beyond the part that it shares with `given`.
+fn beyond<'a>(all: &'a str, given: &str) -> &'a str {
+    if let Some(rest) = all.strip_prefix(given) {
+        return rest;
+    }
+    let same = all
+        .char_indices()
+        .zip(given.chars())
+        .find(|((_, a), b)| a != b)
+        .map_or(all.len(), |((at, _), _)| at);
+    &all[same..]
 }
 
 /// Appends to `text` what of `bytes` no later byte can change, and tells how many bytes that was.

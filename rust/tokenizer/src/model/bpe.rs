@@ -1,60 +1,166 @@
-//! Byte-level BPE: the bytes of a word, merged by rank.
+//! BPE: the characters of a word, merged by rank.
 
-use std::collections::HashMap;
-
+use super::merge::{merge_all, merge_ranked};
 pub(crate) use super::merge::Scratch;
-use super::merge::{merge_all, Merges};
+use super::pairs::Pairs;
+use super::vocab::Vocab;
+use super::{whole_word, Token, Unknown};
+use crate::error::Error;
 
-/// A byte that the vocabulary lacks.
-pub(super) const NO_ID: u32 = u32::MAX;
-
-/// What a byte without a token becomes.
-#[derive(Clone, Copy)]
-pub(super) struct Unknown {
-    /// `unk_token`.
-    pub(super) id: u32,
-    /// `fuse_unk`: neighbours share one.
-    pub(super) fuse: bool,
-}
-
-/// A loaded model of type BPE over the byte alphabet.
+/// A loaded model of type BPE.
 pub(crate) struct Bpe {
-    pub(super) byte_ids: [u32; 256],
+    pub(super) merges: Pairs,
     pub(super) unknown: Option<Unknown>,
-    pub(super) merges: Merges,
-    /// Words that are known to encode as the one token. Most words of a text
-    /// are here, so this is the fast path; with `ignore_merges` it is the rule.
-    pub(super) whole: HashMap<Box<[u8]>, u32>,
+    pub(super) fuse_unknown: bool,
+    /// The tokens `<0x00>` to `<0xFF>`, as far as there are any, if `byte_fallback` is set.
+    pub(super) bytes: Option<Box<[Option<u32>; 256]>>,
+    pub(super) ignore_merges: bool,
+    pub(super) prefix: String,
+    pub(super) suffix: String,
 }
 
 impl Bpe {
-    /// Appends the ids of one word to `out`.
-    pub(crate) fn encode_word(&self, word: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        if let Some(&id) = self.whole.get(word) {
-            out.push(id);
-        } else {
-            self.merge_word(word, scratch);
-            out.extend_from_slice(&scratch.ids);
+    pub(super) fn tokenize(
+        &self,
+        vocab: &Vocab,
+        word: &str,
+        scratch: &mut Scratch,
+        out: &mut Vec<Token>,
+    ) -> Result<(), Error> {
+        if self.ignore_merges {
+            if let Some(id) = vocab.model_id(word) {
+                out.push(whole_word(id, word));
+                return Ok(());
+            }
         }
+        self.tokenize_merging(vocab, word, scratch, out)
     }
 
-    /// Leaves the ids of one word in `scratch.ids`.
-    pub(super) fn merge_word(&self, word: &[u8], scratch: &mut Scratch) {
-        scratch.ids.clear();
-        let mut after_unknown = false;
-        for &byte in word {
-            let id = self.byte_ids[usize::from(byte)];
-            if id != NO_ID {
-                scratch.ids.push(id);
-            } else if let Some(unknown) = self.unknown {
-                if !(unknown.fuse && after_unknown) {
-                    scratch.ids.push(unknown.id);
+    /// The same by merging only.
+    pub(crate) fn tokenize_merging(
+        &self,
+        vocab: &Vocab,
+        word: &str,
+        scratch: &mut Scratch,
+        out: &mut Vec<Token>,
+    ) -> Result<(), Error> {
+        self.symbols(vocab, word, scratch)?;
+        self.merge(scratch);
+        let mut start = 0;
+        for (&id, &len) in scratch.ids.iter().zip(&scratch.lens) {
+            let end = start + len;
+            out.push(Token {
+                id,
+                start,
+                end,
+                literal: false,
+            });
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Merges the symbols of `scratch`.
+    #[inline]
+    pub(crate) fn merge(&self, scratch: &mut Scratch) {
+        merge_all(&self.merges, scratch);
+    }
+
+    /// Merges ids whose neighbours' ranks are given, and gives how many are left.
+    #[inline]
+    pub(crate) fn merge_ranked(&self, ids: &mut [u32], ranks: &mut [u32]) -> usize {
+        merge_ranked(&self.merges, ids, ranks)
+    }
+
+    /// The rank of two neighbours, or `u32::MAX`.
+    #[inline]
+    pub(crate) fn rank(&self, left: u32, right: u32) -> u32 {
+        self.merges.rank(left, right)
+    }
+
+    /// The ids that merges make.
+    pub(crate) fn made(&self) -> impl Iterator<Item = u32> + '_ {
+        self.merges.iter().map(|(_, _, merge)| merge.id)
+    }
+
+    /// The ids that merges take.
+    pub(crate) fn merged(&self) -> impl Iterator<Item = u32> + '_ {
+        self.merges
+            .iter()
+            .flat_map(|(left, right, _)| [left, right])
+    }
+
+    /// Whether symbols have prefixes or suffixes.
+    pub(crate) fn has_affixes(&self) -> bool {
+        !self.prefix.is_empty() || !self.suffix.is_empty()
+    }
+
+    pub(crate) fn ignores_merges(&self) -> bool {
+        self.ignore_merges
+    }
+
+    /// The ids of the tokens for bytes, with `byte_fallback`.
+    pub(crate) fn fallback(&self) -> Option<&[Option<u32>; 256]> {
+        self.bytes.as_deref()
+    }
+
+    /// The symbols that merging begins with: one for each character, or several bytes.
+    fn symbols(&self, vocab: &Vocab, word: &str, scratch: &mut Scratch) -> Result<(), Error> {
+        scratch.clear();
+        let mut affixed = String::new();
+        // The reference holds an unknown character back until it meets a known one; bytes of
+        // a fallback pass by it.
+        let mut held: Option<(u32, usize)> = None;
+        for (at, c) in word.char_indices() {
+            let len = c.len_utf8();
+            let plain = &word[at..at + len];
+            let has_prefix = at > 0 && !self.prefix.is_empty();
+            let has_suffix = at + len == word.len() && !self.suffix.is_empty();
+            let symbol = if has_prefix || has_suffix {
+                affixed.clear();
+                if has_prefix {
+                    affixed.push_str(&self.prefix);
+                }
+                affixed.push_str(plain);
+                if has_suffix {
+                    affixed.push_str(&self.suffix);
+                }
+                &affixed
+            } else {
+                plain
+            };
+            // The length is that of the symbol before a suffix and after a prefix: of the text.
+            if let Some(id) = vocab.model_id(symbol) {
+                if let Some((unknown, len)) = held.take() {
+                    scratch.push(unknown, len);
+                }
+                scratch.push(id, len);
+                continue;
+            }
+            if let Some(ids) = &self.bytes {
+                if symbol.bytes().all(|byte| ids[usize::from(byte)].is_some()) {
+                    for byte in symbol.bytes() {
+                        scratch.push(ids[usize::from(byte)].unwrap_or_default(), 1);
+                    }
+                    continue;
                 }
             }
-            // Without unk_token the byte is dropped, and its neighbours may merge:
-            // what the reference does.
-            after_unknown = id == NO_ID;
+            // Without unk_token the character is dropped, and its neighbours may merge.
+            if let Some(unknown) = &self.unknown {
+                held = match held {
+                    Some((id, before)) if self.fuse_unknown => Some((id, before + len)),
+                    other => {
+                        if let Some((id, before)) = other {
+                            scratch.push(id, before);
+                        }
+                        Some((unknown.id()?, len))
+                    }
+                };
+            }
         }
-        merge_all(&self.merges, scratch);
+        if let Some((id, len)) = held {
+            scratch.push(id, len);
+        }
+        Ok(())
     }
 }

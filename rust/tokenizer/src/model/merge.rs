@@ -1,137 +1,102 @@
 //! The merge loop of BPE: among all adjacent pairs merge the one of least rank,
-//! leftmost first, until no pair has a rank. See rust/README.md for why the two
-//! loops below agree and what they cost.
+//! leftmost first, until no pair has a rank. See rust/README.md for why the loops below agree and what they cost.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::collections::BinaryHeap;
 
-/// What a pair of ids becomes.
-#[derive(Clone, Copy)]
-pub(super) struct Merge {
-    /// Its place in the list of merges: less goes first. Unique to the pair.
-    pub(super) rank: u32,
-    /// The id of the two tokens in one.
-    pub(super) id: u32,
-}
-
-/// Ranks and results by pair.
-#[derive(Default)]
-pub(super) struct Merges(HashMap<u64, Merge, Seeds>);
-
-impl Merges {
-    /// A later merge of the same pair replaces an earlier one.
-    pub(super) fn insert(&mut self, left: u32, right: u32, merge: Merge) {
-        self.0.insert(key(left, right), merge);
-    }
-
-    fn get(&self, left: u32, right: u32) -> Option<Merge> {
-        self.0.get(&key(left, right)).copied()
-    }
-
-    fn rank(&self, left: u32, right: u32) -> u32 {
-        self.get(left, right).map_or(NO_RANK, |merge| merge.rank)
-    }
-}
-
-fn key(left: u32, right: u32) -> u64 {
-    (u64::from(left) << 32) | u64::from(right)
-}
-
-/// Seeds of `PairHasher`, drawn per table, so that no file can aim at one bucket.
-struct Seeds {
-    mask: u64,
-    factor: u64,
-}
-
-impl Default for Seeds {
-    fn default() -> Self {
-        let random = RandomState::new();
-        Self {
-            mask: random.hash_one(0),
-            factor: random.hash_one(1) | 1,
-        }
-    }
-}
-
-impl BuildHasher for Seeds {
-    type Hasher = PairHasher;
-
-    fn build_hasher(&self) -> PairHasher {
-        PairHasher {
-            mask: self.mask,
-            factor: self.factor,
-            hash: 0,
-        }
-    }
-}
-
-/// Hashes one u64 by a folded multiplication: this lookup is the loop's main cost.
-struct PairHasher {
-    mask: u64,
-    factor: u64,
-    hash: u64,
-}
-
-impl Hasher for PairHasher {
-    fn write_u64(&mut self, key: u64) {
-        let product = u128::from(key ^ self.mask) * u128::from(self.factor);
-        self.hash = (product >> 64) as u64 ^ product as u64;
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("keys are u64")
-    }
-
-    fn finish(&self) -> u64 {
-        self.hash
-    }
-}
-
-const NO_RANK: u32 = u32::MAX;
+use super::pairs::{Pairs, NONE};
 
 /// Words of at most this many symbols are merged by scanning.
 const SCAN_LIMIT: usize = 48;
+
+/// Words of more symbols than this are merged by rounds, if the merges allow it.
+const QUEUE_LIMIT: usize = 1000;
 
 /// Buffers that outlive a word, so that words allocate nothing.
 #[derive(Default)]
 pub(crate) struct Scratch {
     /// The symbols of the word, then its tokens.
     pub(super) ids: Vec<u32>,
+    /// How many bytes of the word each symbol stands for.
+    pub(super) lens: Vec<u32>,
     ranks: Vec<u32>,
     links: Vec<Link>,
     queue: BinaryHeap<Reverse<u64>>,
+    rounds: Rounds,
 }
 
-/// Merges `scratch.ids` in place.
-pub(super) fn merge_all(merges: &Merges, scratch: &mut Scratch) {
+impl Scratch {
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.ids.clear();
+        self.lens.clear();
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, id: u32, len: usize) {
+        self.ids.push(id);
+        self.lens.push(len as u32);
+    }
+}
+
+/// Merges the symbols of `scratch` in place.
+pub(super) fn merge_all(merges: &Pairs, scratch: &mut Scratch) {
     if scratch.ids.len() <= SCAN_LIMIT {
         merge_by_scan(merges, scratch);
+    } else if scratch.ids.len() > QUEUE_LIMIT && merges.is_ascending() {
+        merge_by_rounds(merges, scratch);
     } else {
         merge_by_queue(merges, scratch);
     }
 }
 
+/// Merges ids whose neighbours' ranks are given (the last one is not looked at): as
+/// `merge_by_scan`, for words of which only the ids are asked for. Gives how many are left.
+pub(super) fn merge_ranked(merges: &Pairs, ids: &mut [u32], ranks: &mut [u32]) -> usize {
+    let mut count = ids.len();
+    while count > 1 {
+        let least = ranks[..count - 1].iter().copied().min().unwrap_or(NONE);
+        if least == NONE {
+            break;
+        }
+        let at = ranks.iter().position(|rank| *rank == least).unwrap_or(0);
+        ids[at] = merges.find(ids[at], ids[at + 1]).id;
+        ids.copy_within(at + 2..count, at + 1);
+        ranks.copy_within(at + 1..count, at);
+        count -= 1;
+        if at > 0 {
+            ranks[at - 1] = merges.rank(ids[at - 1], ids[at]);
+        }
+        if at + 1 < count {
+            ranks[at] = merges.rank(ids[at], ids[at + 1]);
+        }
+    }
+    count
+}
+
 /// Quadratic in the symbols, and the fastest for the short words that text is made of.
-fn merge_by_scan(merges: &Merges, scratch: &mut Scratch) {
-    let Scratch { ids, ranks, .. } = scratch;
+fn merge_by_scan(merges: &Pairs, scratch: &mut Scratch) {
+    let Scratch {
+        ids, lens, ranks, ..
+    } = scratch;
     ranks.clear();
     ranks.extend(ids.windows(2).map(|pair| merges.rank(pair[0], pair[1])));
     loop {
-        let (mut at, mut least) = (0, NO_RANK);
+        let (mut at, mut least) = (0, NONE);
         for (i, &rank) in ranks.iter().enumerate() {
             if rank < least {
                 (at, least) = (i, rank);
             }
         }
-        if least == NO_RANK {
+        if least == NONE {
             return;
         }
-        let Some(merge) = merges.get(ids[at], ids[at + 1]) else {
-            unreachable!("the pair had a rank");
-        };
-        ids[at] = merge.id;
+        ids[at] = merges.find(ids[at], ids[at + 1]).id;
         ids.remove(at + 1);
+        lens[at] += lens.remove(at + 1);
         ranks.remove(at);
         if at > 0 {
             ranks[at - 1] = merges.rank(ids[at - 1], ids[at]);
@@ -155,23 +120,130 @@ const END: u32 = u32::MAX;
 /// In place of an id: this symbol is now part of its left neighbour.
 const GONE: u32 = u32::MAX;
 
-/// O(n log n) in the symbols: a linked list of them and a queue of (rank, position).
-fn merge_by_queue(merges: &Merges, scratch: &mut Scratch) {
+/// Positions by the rank of the pair there, for ranks in ascending order.
+#[derive(Default)]
+struct Rounds {
+    /// The list of a rank, or `NONE`.
+    list_of: Vec<u32>,
+    lists: Vec<Vec<u32>>,
+    unused: Vec<u32>,
+    ranks: BinaryHeap<Reverse<u32>>,
+}
+
+impl Rounds {
+    fn push(&mut self, rank: u32, at: u32) {
+        let index = rank as usize;
+        if index >= self.list_of.len() {
+            self.list_of.resize(index + 1, NONE);
+        }
+        if self.list_of[index] == NONE {
+            self.list_of[index] = self.unused.pop().unwrap_or_else(|| {
+                self.lists.push(Vec::new());
+                (self.lists.len() - 1) as u32
+            });
+            self.ranks.push(Reverse(rank));
+        }
+        self.lists[self.list_of[index] as usize].push(at);
+    }
+
+    /// The least rank and its positions, in order.
+    fn pop(&mut self) -> Option<(u32, Vec<u32>)> {
+        let Reverse(rank) = self.ranks.pop()?;
+        let list = std::mem::replace(&mut self.list_of[rank as usize], NONE);
+        let mut positions = std::mem::take(&mut self.lists[list as usize]);
+        self.unused.push(list);
+        if !positions.is_sorted() {
+            positions.sort_unstable();
+        }
+        Some((rank, positions))
+    }
+}
+
+/// Linear in the symbols but for the order of positions within a rank: where a merge makes only
+/// pairs of greater rank, all pairs of the least rank can be merged in one round, left to right.
+fn merge_by_rounds(merges: &Pairs, scratch: &mut Scratch) {
     let Scratch {
-        ids, links, queue, ..
+        ids,
+        lens,
+        links,
+        rounds,
+        ..
     } = scratch;
-    let count = ids.len() as u32;
+    link_all(links, ids.len() as u32);
+    for (at, pair) in (0u32..).zip(ids.windows(2)) {
+        let rank = merges.rank(pair[0], pair[1]);
+        if rank != NONE {
+            rounds.push(rank, at);
+        }
+    }
+    while let Some((rank, positions)) = rounds.pop() {
+        for at in positions {
+            let left = at as usize;
+            let right = links[left].next;
+            if ids[left] == GONE || right == END {
+                continue;
+            }
+            let merge = merges.find(ids[left], ids[right as usize]);
+            if merge.rank != rank {
+                continue;
+            }
+            join(ids, lens, links, left, right as usize, merge.id);
+            let Link { previous, next } = links[left];
+            if next != END {
+                let rank = merges.rank(merge.id, ids[next as usize]);
+                if rank != NONE {
+                    rounds.push(rank, at);
+                }
+            }
+            if previous != END {
+                let rank = merges.rank(ids[previous as usize], merge.id);
+                if rank != NONE {
+                    rounds.push(rank, previous);
+                }
+            }
+        }
+    }
+    ids.retain(|&id| id != GONE);
+    lens.retain(|&len| len != 0);
+}
+
+fn link_all(links: &mut Vec<Link>, count: u32) {
     links.clear();
     links.extend((0..count).map(|i| Link {
         previous: i.wrapping_sub(1),
         next: if i + 1 == count { END } else { i + 1 },
     }));
+}
+
+/// Makes `id` of two neighbours.
+fn join(ids: &mut [u32], lens: &mut [u32], links: &mut [Link], left: usize, right: usize, id: u32) {
+    ids[left] = id;
+    ids[right] = GONE;
+    lens[left] += lens[right];
+    lens[right] = 0;
+    let next = links[right].next;
+    links[left].next = next;
+    if next != END {
+        links[next as usize].previous = left as u32;
+    }
+}
+
+/// O(n log n) in the symbols: a linked list of them and a queue of (rank, position).
+fn merge_by_queue(merges: &Pairs, scratch: &mut Scratch) {
+    let Scratch {
+        ids,
+        lens,
+        links,
+        queue,
+        ..
+    } = scratch;
+    link_all(links, ids.len() as u32);
 
     let mut entries = std::mem::take(queue).into_vec();
     entries.clear();
     for (at, pair) in (0u32..).zip(ids.windows(2)) {
         let rank = merges.rank(pair[0], pair[1]);
-        if rank != NO_RANK {
+        if rank != NONE {
             entries.push(Reverse(entry(rank, at)));
         }
     }
@@ -189,26 +261,23 @@ fn merge_by_queue(merges: &Merges, scratch: &mut Scratch) {
             Some(merge) if merge.rank == rank => merge,
             _ => continue,
         };
-        ids[left] = merge.id;
-        ids[right as usize] = GONE;
-        let next = links[right as usize].next;
-        links[left].next = next;
-        let previous = links[left].previous;
+        join(ids, lens, links, left, right as usize, merge.id);
+        let Link { previous, next } = links[left];
         if next != END {
-            links[next as usize].previous = at;
             let rank = merges.rank(merge.id, ids[next as usize]);
-            if rank != NO_RANK {
+            if rank != NONE {
                 queue.push(Reverse(entry(rank, at)));
             }
         }
         if previous != END {
             let rank = merges.rank(ids[previous as usize], merge.id);
-            if rank != NO_RANK {
+            if rank != NONE {
                 queue.push(Reverse(entry(rank, previous)));
             }
         }
     }
     ids.retain(|&id| id != GONE);
+    lens.retain(|&len| len != 0);
 }
 
 fn entry(rank: u32, at: u32) -> u64 {
@@ -220,7 +289,7 @@ mod tests {
     use super::*;
 
     /// The definition, word for word.
-    fn naive(merges: &Merges, mut ids: Vec<u32>) -> Vec<u32> {
+    fn naive(merges: &Pairs, mut ids: Vec<u32>) -> Vec<u32> {
         loop {
             let best = (0..ids.len().saturating_sub(1))
                 .filter_map(|i| Some((merges.get(ids[i], ids[i + 1])?, i)))
@@ -245,34 +314,54 @@ mod tests {
     }
 
     #[test]
-    fn both_loops_follow_the_definition() {
+    fn all_loops_follow_the_definition() {
         let mut random = Random(7);
+        let mut ascending = 0;
         for _ in 0..400 {
             let alphabet = 1 + random.below(4);
-            let mut merges = Merges::default();
+            let mut made: Vec<(u32, u32, u32, u32)> = Vec::new();
             for rank in 0..random.below(40) {
                 // Any known ids may merge, into a new id each time, in any order of ranks.
                 let known = alphabet + rank;
                 let (left, right) = (random.below(known), random.below(known));
                 let rank = 1000 - rank * random.below(2) + rank;
-                merges.insert(left, right, Merge { rank, id: known });
+                made.retain(|pair| (pair.0, pair.1) != (left, right));
+                made.push((left, right, rank, known));
             }
             // Ranks must be unique to a pair: renumber.
-            let mut pairs: Vec<u64> = merges.0.keys().copied().collect();
-            pairs.sort_by_key(|pair| (merges.0[pair].rank, *pair));
-            for (rank, pair) in (0..).zip(pairs) {
-                merges.0.get_mut(&pair).unwrap().rank = rank;
+            made.sort_by_key(|pair| (pair.2, pair.0, pair.1));
+            let mut merges = Pairs::with_capacity(made.len());
+            for (rank, pair) in (0..).zip(&made) {
+                merges.insert(pair.0, pair.1, rank, pair.3);
             }
 
+            merges.finish();
             let length = random.below(300);
             let word: Vec<u32> = (0..length).map(|_| random.below(alphabet)).collect();
             let expected = naive(&merges, word.clone());
+            let mut ids = word.clone();
+            let pairs = word.windows(2).map(|pair| merges.rank(pair[0], pair[1]));
+            let mut ranks: Vec<u32> = pairs.chain([NONE]).collect();
+            ids.truncate(merge_ranked(&merges, &mut ids.clone(), &mut ranks.clone()));
+            let mut in_place = word.clone();
+            ranks.truncate(word.len());
+            let left = merge_ranked(&merges, &mut in_place, &mut ranks);
+            assert_eq!((&in_place[..left], left), (&expected[..], ids.len()));
             let mut scratch = Scratch::default();
-            for merge in [merge_by_scan, merge_by_queue] {
-                scratch.ids.clone_from(&word);
+            let mut ways: Vec<fn(&Pairs, &mut Scratch)> = vec![merge_by_scan, merge_by_queue];
+            if merges.is_ascending() {
+                ascending += 1;
+                ways.push(merge_by_rounds);
+            }
+            for merge in ways {
+                scratch.clear();
+                word.iter().for_each(|id| scratch.push(*id, 1));
                 merge(&merges, &mut scratch);
                 assert_eq!(scratch.ids, expected, "word {word:?}");
+                assert_eq!(scratch.lens.iter().sum::<u32>(), length);
+                assert_eq!(scratch.lens.len(), scratch.ids.len());
             }
         }
+        assert!(ascending > 50);
     }
 }

@@ -1,113 +1,156 @@
 //! The `model` object of tokenizer.json.
 
-use std::collections::HashMap;
-
-use super::bpe::{Bpe, Unknown, NO_ID};
-use super::merge::{Merge, Merges, Scratch};
+use super::bpe::Bpe;
+use super::pairs::Pairs;
+use super::trie::{Trie, ROOT};
+use super::unigram::Unigram;
 use super::vocab::Vocab;
-use crate::bytes::{byte_of, bytes_of};
+use super::wordpiece::WordPiece;
+use super::{Model, Unknown};
 use crate::error::{quote, Error};
 use crate::json::{Json, Node, MAX_ID};
 
-impl Bpe {
+impl Model {
     /// Reads `model`; the vocabulary comes beside it, since added tokens join it.
     pub(crate) fn from_json(node: &Node<'_>) -> Result<(Self, Vocab), Error> {
         let kind = node.get("type")?;
         // Files from before 2021 name no type; of all models only BPE has merges.
-        let untyped_bpe = kind.is_null() && !node.get("merges")?.is_null();
-        if !untyped_bpe && kind.string()? != "BPE" {
-            let problem = format!("model type {} is not supported", quote(kind.string()?));
-            return Err(kind.error(problem));
+        if kind.is_null() && !node.get("merges")?.is_null() {
+            return bpe(node);
         }
-        node.only(&[
-            "type",
-            "dropout",
-            "unk_token",
-            "continuing_subword_prefix",
-            "end_of_word_suffix",
-            "fuse_unk",
-            "byte_fallback",
-            "ignore_merges",
-            "vocab",
-            "merges",
-        ])?;
-        let dropout = node.get("dropout")?;
-        if !matches!(dropout.value, Json::Null | Json::Unsigned(0))
-            && !matches!(dropout.value, Json::Number(n) if *n == 0.0)
-        {
-            return Err(dropout.error("dropout is not supported: encoding must not be random"));
-        }
-        node.get("continuing_subword_prefix")?
-            .unsupported_unless_empty()?;
-        node.get("end_of_word_suffix")?.unsupported_unless_empty()?;
-        let fallback = node.get("byte_fallback")?;
-        if fallback.bool_or(false)? {
-            return Err(fallback.error("byte_fallback is not supported in byte-level BPE"));
-        }
-
-        let vocab = Vocab::from_json(&node.get("vocab")?)?;
-        let mut byte_ids = [NO_ID; 256];
-        for (id, token) in vocab.iter() {
-            let mut chars = token.chars();
-            if let (Some(c), None) = (chars.next(), chars.next()) {
-                if let Some(byte) = byte_of(c) {
-                    byte_ids[usize::from(byte)] = id;
-                }
+        match kind.string()? {
+            "BPE" => bpe(node),
+            "Unigram" => unigram(node),
+            "WordPiece" => wordpiece(node),
+            "WordLevel" => {
+                node.only_typed(&["vocab", "unk_token"])?;
+                let vocab = Vocab::from_json(&node.get("vocab")?)?;
+                let unknown = Unknown::new(node.get("unk_token")?.string()?, &vocab);
+                Ok((Self::WordLevel { unknown }, vocab))
             }
+            other => Err(kind.error(format!("model type {} is not supported", quote(other)))),
         }
-        let mut bpe = Self {
-            unknown: unknown(node, &vocab, &byte_ids)?,
-            byte_ids,
-            merges: merges(&node.get("merges")?, &vocab)?,
-            whole: HashMap::new(),
-        };
-        bpe.whole = bpe.whole_words(&vocab, node.get("ignore_merges")?.bool_or(false)?);
-        Ok((bpe, vocab))
-    }
-
-    /// The tokens whose own bytes encode as just them (all, if merges are ignored).
-    fn whole_words(&self, vocab: &Vocab, all: bool) -> HashMap<Box<[u8]>, u32> {
-        let mut scratch = Scratch::default();
-        vocab
-            .iter()
-            .filter_map(|(id, token)| {
-                let bytes = bytes_of(token)?;
-                if !all {
-                    self.merge_word(&bytes, &mut scratch);
-                }
-                (all || scratch.ids == [id]).then(|| (bytes.into(), id))
-            })
-            .collect()
     }
 }
 
-fn unknown(
-    node: &Node<'_>,
-    vocab: &Vocab,
-    byte_ids: &[u32; 256],
-) -> Result<Option<Unknown>, Error> {
-    let fuse = node.get("fuse_unk")?.bool_or(false)?;
-    let token = node.get("unk_token")?;
-    if token.is_null() {
+fn bpe(node: &Node<'_>) -> Result<(Model, Vocab), Error> {
+    node.only_typed(&[
+        "dropout",
+        "unk_token",
+        "continuing_subword_prefix",
+        "end_of_word_suffix",
+        "fuse_unk",
+        "byte_fallback",
+        "ignore_merges",
+        "vocab",
+        "merges",
+    ])?;
+    let dropout = node.get("dropout")?;
+    if !dropout.is_null() && dropout.f64()? != 0.0 {
+        return Err(dropout.error("dropout is not supported: encoding must not be random"));
+    }
+    let affix = |name| -> Result<String, Error> {
+        Ok(node
+            .get(name)?
+            .optional_string()?
+            .unwrap_or_default()
+            .to_owned())
+    };
+    let prefix = affix("continuing_subword_prefix")?;
+    let vocab = Vocab::from_json(&node.get("vocab")?)?;
+    let model = Bpe {
+        merges: merges(&node.get("merges")?, &vocab, &prefix)?,
+        unknown: node
+            .get("unk_token")?
+            .optional_string()?
+            .map(|token| Unknown::new(token, &vocab)),
+        fuse_unknown: node.get("fuse_unk")?.bool_or(false)?,
+        bytes: byte_tokens(node, &vocab)?,
+        ignore_merges: node.get("ignore_merges")?.bool_or(false)?,
+        prefix,
+        suffix: affix("end_of_word_suffix")?,
+    };
+    Ok((Model::Bpe(Box::new(model)), vocab))
+}
+
+/// The ids of the tokens `<0x00>` to `<0xFF>`, if `byte_fallback` is set.
+fn byte_tokens(node: &Node<'_>, vocab: &Vocab) -> Result<Option<Box<[Option<u32>; 256]>>, Error> {
+    if !node.get("byte_fallback")?.bool_or(false)? {
         return Ok(None);
     }
-    if token.string()?.is_empty() {
-        return Err(token.error("an empty token is not supported"));
+    let mut ids = Box::new([None; 256]);
+    for (byte, id) in ids.iter_mut().enumerate() {
+        *id = vocab.id(&format!("<0x{byte:02X}>"));
     }
-    match vocab.id(token.string()?) {
-        Some(id) => Ok(Some(Unknown { id, fuse })),
-        // Harmless when it can never be asked for.
-        None if !byte_ids.contains(&NO_ID) => Ok(None),
-        None => Err(token.error(format!(
-            "{} is not in the vocabulary",
-            quote(token.string()?)
-        ))),
-    }
+    Ok(Some(ids))
 }
 
-fn merges(node: &Node<'_>, vocab: &Vocab) -> Result<Merges, Error> {
-    let mut merges = Merges::default();
+fn unigram(node: &Node<'_>) -> Result<(Model, Vocab), Error> {
+    node.only_typed(&["unk_id", "vocab", "byte_fallback"])?;
+    let list = node.get("vocab")?;
+    if list.array()?.len() > MAX_ID as usize {
+        return Err(list.error("has too many tokens"));
+    }
+    let (mut tokens, mut scores) = (Vec::new(), Vec::new());
+    for item in list.items()? {
+        let mut pair = item.items()?;
+        match (pair.next(), pair.next(), pair.next()) {
+            (Some(token), Some(score), None) => {
+                tokens.push(token.string()?);
+                scores.push(score.f64()?);
+            }
+            _ => return Err(item.error("is not a pair of token and score")),
+        }
+    }
+    let unknown = node.get("unk_id")?;
+    let unknown = if unknown.is_null() {
+        None
+    } else {
+        let id = unknown.id()?;
+        if id as usize >= tokens.len() {
+            let problem = format!("is {id}, of {} tokens", tokens.len());
+            return Err(unknown.error(problem));
+        }
+        Some(id)
+    };
+    let vocab = Vocab::from_list(tokens.iter().copied());
+    let model = Unigram {
+        trie: Trie::new(
+            tokens
+                .iter()
+                .zip(0..)
+                .map(|(token, id)| (token.as_bytes(), id)),
+        ),
+        least: scores.iter().copied().fold(f64::INFINITY, f64::min),
+        scores,
+        unknown,
+        bytes: byte_tokens(node, &vocab)?,
+    };
+    Ok((Model::Unigram(model), vocab))
+}
+
+fn wordpiece(node: &Node<'_>) -> Result<(Model, Vocab), Error> {
+    node.only_typed(&[
+        "unk_token",
+        "continuing_subword_prefix",
+        "max_input_chars_per_word",
+        "vocab",
+    ])?;
+    let vocab = Vocab::from_json(&node.get("vocab")?)?;
+    let trie = Trie::new(vocab.iter().map(|(id, token)| (token.as_bytes(), id)));
+    let prefix = node.get("continuing_subword_prefix")?.string()?;
+    let model = WordPiece {
+        continuing: trie.node(ROOT, prefix.as_bytes()),
+        trie,
+        unknown: Unknown::new(node.get("unk_token")?.string()?, &vocab),
+        max_chars: node.get("max_input_chars_per_word")?.count()?,
+    };
+    Ok((Model::WordPiece(model), vocab))
+}
+
+fn merges(node: &Node<'_>, vocab: &Vocab, prefix: &str) -> Result<Pairs, Error> {
     let items = node.array()?;
+    let mut merges = Pairs::with_capacity(items.len().min(MAX_ID as usize));
     // Rank and id share the bounds of ids, so that neither meets a sentinel.
     if items.len() > MAX_ID as usize {
         return Err(node.error(format!("{} merges are too many", items.len())));
@@ -135,18 +178,20 @@ fn merges(node: &Node<'_>, vocab: &Vocab) -> Result<Merges, Error> {
         };
         joined.clear();
         joined.push_str(left);
-        joined.push_str(right);
+        joined.push_str(right.get(prefix.len()..).ok_or_else(|| {
+            error(format!(
+                "{} is shorter than continuing_subword_prefix",
+                quote(right)
+            ))
+        })?);
         let id_of = |token: &str| {
             vocab
                 .id(token)
                 .ok_or_else(|| error(format!("{} is not in the vocabulary", quote(token))))
         };
-        let merge = Merge {
-            rank,
-            id: id_of(&joined)?,
-        };
-        merges.insert(id_of(left)?, id_of(right)?, merge);
+        merges.insert(id_of(left)?, id_of(right)?, rank, id_of(&joined)?);
         rank += 1;
     }
+    merges.finish();
     Ok(merges)
 }

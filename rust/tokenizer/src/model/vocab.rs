@@ -1,6 +1,6 @@
 //! Tokens and their ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::{quote, Error};
@@ -11,6 +11,10 @@ use crate::json::{id_of, Node, ID_EXPECTED};
 pub(crate) struct Vocab {
     ids: HashMap<Arc<str>, u32>,
     tokens: Vec<Option<Arc<str>>>,
+    /// Ids of added tokens that the model has not.
+    beyond: HashSet<u32>,
+    /// How many tokens the model has, as the reference counts them.
+    model_len: usize,
 }
 
 impl Vocab {
@@ -20,6 +24,8 @@ impl Vocab {
         let mut vocab = Self {
             ids: HashMap::with_capacity(entries.len()),
             tokens: Vec::with_capacity(entries.len()),
+            beyond: HashSet::new(),
+            model_len: entries.len(),
         };
         for (token, value) in entries {
             let id = id_of(value).ok_or_else(|| {
@@ -32,8 +38,44 @@ impl Vocab {
         Ok(vocab)
     }
 
+    /// Of tokens in the order of ids. Of equal tokens the last has the id.
+    pub(crate) fn from_list<'a>(tokens: impl ExactSizeIterator<Item = &'a str>) -> Self {
+        let mut vocab = Self {
+            model_len: tokens.len(),
+            ..Self::default()
+        };
+        for (id, token) in (0u32..).zip(tokens) {
+            let token: Arc<str> = token.into();
+            vocab.tokens.push(Some(Arc::clone(&token)));
+            vocab.ids.insert(token, id);
+        }
+        vocab
+    }
+
+    /// Adds a token that the model has not, or says whose id it takes.
+    pub(crate) fn insert_added(&mut self, token: &str, id: u32) -> Result<(), String> {
+        self.insert(token, id)?;
+        self.beyond.insert(id);
+        Ok(())
+    }
+
+    /// The id that the next added token gets that the model has not.
+    pub(crate) fn next_added(&self) -> usize {
+        self.model_len + self.beyond.len()
+    }
+
+    /// The id of a token of the model.
+    pub(crate) fn model_id(&self, token: &str) -> Option<u32> {
+        self.id(token).filter(|id| !self.beyond.contains(id))
+    }
+
+    /// Tokens and ids of the model in the order of ids.
+    pub(crate) fn model_iter(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.iter().filter(|(id, _)| !self.beyond.contains(id))
+    }
+
     /// Adds a new token, or says whose id it takes.
-    pub(crate) fn insert(&mut self, token: &str, id: u32) -> Result<(), String> {
+    fn insert(&mut self, token: &str, id: u32) -> Result<(), String> {
         let index = id as usize;
         if index >= self.tokens.len() {
             self.tokens.resize(index + 1, None);

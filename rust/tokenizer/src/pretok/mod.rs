@@ -1,157 +1,270 @@
-//! Pre-tokenizers: from text to words, which merges never cross.
+//! Pre-tokenizers: from text to words, which no token crosses.
 
-mod gpt2;
-pub(crate) mod unicode;
-mod unicode_tables;
+mod parse;
+pub(crate) mod pattern;
+pub(crate) mod regex;
+pub(crate) mod scan;
 
-use std::borrow::Cow;
+use std::ops::Range;
 
-use crate::error::{quote, Error};
-use crate::json::Node;
-use gpt2::Words;
-use unicode::{Classes, IS_DIGIT};
+use crate::error::Error;
+use crate::normalize::{byte_level, is_punctuation};
+use crate::text::Text;
+use crate::unicode::{split_script, Class, Classes, IS_DIGIT, IS_SPACE, IS_WORD};
+pub(crate) use parse::prepend_scheme;
+use pattern::{Behavior, Pattern};
+use scan::Scanner;
 
-/// `Digits`, of which `Contiguous` is the default in tokenizer.json.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Digits {
-    Individual,
-    Contiguous,
+/// A part of the input on its way: still text, or an added token.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) text: Text,
+    /// The id, if it is an added token.
+    pub(crate) added: Option<u32>,
 }
 
-/// Optional `Digits`, then `ByteLevel`.
-#[derive(Default)]
-pub(crate) struct PreTokenizer {
-    digits: Option<Digits>,
-    add_prefix_space: bool,
-    use_regex: bool,
+/// When `Metaspace` puts its mark before a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prepend {
+    /// Where the text is the beginning of the input.
+    First,
+    Never,
+    Always,
+}
+
+/// Any pre-tokenizer of tokenizer.json.
+pub(crate) enum PreTokenizer {
+    Bert,
+    ByteLevel {
+        add_prefix_space: bool,
+        use_regex: bool,
+    },
+    Delimiter(char),
+    Metaspace {
+        mark: char,
+        prepend: Prepend,
+        split: bool,
+    },
+    Whitespace,
+    WhitespaceSplit,
+    Punctuation(Behavior),
+    Digits {
+        individual: bool,
+    },
+    Split {
+        pattern: Pattern,
+        behavior: Behavior,
+        invert: bool,
+    },
+    UnicodeScripts,
+    FixedLength(usize),
+    Sequence(Vec<PreTokenizer>),
 }
 
 impl PreTokenizer {
-    /// Calls `emit` with each word of a text that holds no added tokens.
-    pub(crate) fn split(&self, text: &str, emit: &mut impl FnMut(&str)) {
-        match self.digits {
-            None => self.byte_level(text, emit),
-            Some(digits) => split_digits(text, digits, &mut |piece| self.byte_level(piece, emit)),
-        }
-    }
-
-    fn byte_level(&self, piece: &str, emit: &mut impl FnMut(&str)) {
-        let piece = if self.add_prefix_space && !piece.starts_with(' ') {
-            Cow::Owned(format!(" {piece}"))
-        } else {
-            Cow::Borrowed(piece)
-        };
-        if self.use_regex {
-            Words::new(&piece).for_each(emit);
-        } else {
-            emit(&piece);
-        }
-    }
-
-    pub(crate) fn from_json(node: &Node<'_>) -> Result<Self, Error> {
-        let mut this = Self::default();
-        let mut complete = false;
-        this.add(node, &mut complete)?;
-        if complete {
-            Ok(this)
-        } else {
-            Err(node.error("ByteLevel is missing: other vocabularies are not supported"))
-        }
-    }
-
-    /// Adds one step; `complete` once that is ByteLevel, which must be the last.
-    fn add(&mut self, node: &Node<'_>, complete: &mut bool) -> Result<(), Error> {
-        if node.is_null() {
-            return Ok(());
-        }
-        let kind = node.get("type")?;
-        if *complete {
-            return Err(node.error("a step after ByteLevel is not supported"));
-        }
-        match kind.string()? {
-            "Sequence" => {
-                node.only(&["type", "pretokenizers"])?;
-                for item in node.get("pretokenizers")?.items()? {
-                    self.add(&item, complete)?;
+    /// Splits, and maybe changes, all pieces that are still text.
+    pub(crate) fn apply(&self, pieces: &mut Vec<Piece>) -> Result<(), Error> {
+        match self {
+            Self::Sequence(steps) => {
+                for step in steps {
+                    step.apply(pieces)?;
                 }
+                return Ok(());
             }
-            "Digits" => {
-                node.only(&["type", "individual_digits"])?;
-                // Of two such steps the finer one decides, in either order.
-                if node.get("individual_digits")?.bool()? {
-                    self.digits = Some(Digits::Individual);
-                } else {
-                    self.digits.get_or_insert(Digits::Contiguous);
-                }
+            Self::Bert => {
+                Self::WhitespaceSplit.apply(pieces)?;
+                return Self::Punctuation(Behavior::Isolated).apply(pieces);
             }
-            "ByteLevel" => {
-                node.only(&["type", "add_prefix_space", "trim_offsets", "use_regex"])?;
-                node.get("trim_offsets")?.bool()?; // of offsets only
-                self.add_prefix_space = node.get("add_prefix_space")?.bool()?;
-                self.use_regex = node.get("use_regex")?.bool_or(true)?;
-                *complete = true;
+            _ => {}
+        }
+        let mut done = Vec::with_capacity(pieces.len() * 4);
+        for mut piece in pieces.drain(..) {
+            if piece.added.is_some() {
+                done.push(piece);
+                continue;
             }
-            other => {
-                let problem = format!("pre-tokenizer {} is not supported", quote(other));
-                return Err(kind.error(problem));
+            self.prepare(&mut piece.text);
+            let whole = 0..piece.text.as_str().len();
+            let ranges = self.ranges(piece.text.as_str())?;
+            if ranges == [whole] {
+                done.push(piece);
+            } else {
+                done.extend(ranges.into_iter().map(|range| Piece {
+                    text: piece.text.slice(range),
+                    added: None,
+                }));
             }
         }
+        if matches!(self, Self::ByteLevel { .. }) {
+            for piece in done.iter_mut().filter(|piece| piece.added.is_none()) {
+                byte_level(&mut piece.text);
+            }
+        }
+        *pieces = done;
         Ok(())
     }
+
+    /// Whether where a piece stands in the original decides what becomes of it.
+    pub(crate) fn needs_offsets(&self) -> bool {
+        match self {
+            Self::Metaspace { prepend, .. } => *prepend == Prepend::First,
+            Self::Sequence(steps) => steps.iter().any(Self::needs_offsets),
+            _ => false,
+        }
+    }
+
+    /// What changes in a text before it is split.
+    fn prepare(&self, text: &mut Text) {
+        match self {
+            Self::ByteLevel {
+                add_prefix_space: true,
+                ..
+            } => {
+                if !text.as_str().starts_with(' ') {
+                    text.prepend(" ");
+                }
+            }
+            Self::Metaspace { mark, prepend, .. } => {
+                let mark_text = mark.encode_utf8(&mut [0; 4]).to_owned();
+                let spaces: Vec<_> = text
+                    .as_str()
+                    .match_indices(' ')
+                    .map(|(i, _)| i..i + 1)
+                    .collect();
+                text.replace(&spaces, &mark_text);
+                let wanted = match prepend {
+                    Prepend::Always => true,
+                    Prepend::First => text.start() == 0,
+                    Prepend::Never => false,
+                };
+                if wanted && !text.as_str().starts_with(*mark) {
+                    text.prepend(&mark_text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The parts of a text to keep, none of them empty.
+    fn ranges(&self, text: &str) -> Result<Vec<Range<usize>>, Error> {
+        let of = |class: Class| {
+            let classes = Classes::get();
+            move |c: char| classes.of(c) & class != 0
+        };
+        Ok(match self {
+            Self::ByteLevel {
+                use_regex: false, ..
+            }
+            | Self::Sequence(_)
+            | Self::Bert => whole(text),
+            Self::ByteLevel { .. } => {
+                let (scanner, mut at, mut words) = (Scanner::gpt2(), 0, Vec::new());
+                while at < text.len() {
+                    let end = scanner.word_end(text, at);
+                    words.push(at..end);
+                    at = end;
+                }
+                words
+            }
+            Self::Delimiter(delimiter) => by_char(text, Behavior::Removed, |c| c == *delimiter),
+            Self::Metaspace { split: false, .. } => whole(text),
+            Self::Metaspace { mark, .. } => by_char(text, Behavior::MergedWithNext, |c| c == *mark),
+            Self::WhitespaceSplit => by_char(text, Behavior::Removed, of(IS_SPACE)),
+            Self::Punctuation(behavior) => by_char(text, *behavior, is_punctuation),
+            Self::Digits { individual: true } => by_char(text, Behavior::Isolated, of(IS_DIGIT)),
+            Self::Digits { .. } => by_char(text, Behavior::Contiguous, of(IS_DIGIT)),
+            Self::Whitespace => {
+                // `\w+|[^\w\s]+`: runs of equal class, white space left out.
+                let classes = Classes::get();
+                let class = |c| classes.of(c) & (IS_WORD | IS_SPACE);
+                let mut words: Vec<Range<usize>> = Vec::new();
+                let mut before = None;
+                for (at, c) in text.char_indices() {
+                    let class = if class(c) & IS_WORD != 0 {
+                        IS_WORD
+                    } else {
+                        class(c)
+                    };
+                    if class != IS_SPACE {
+                        match words.last_mut() {
+                            Some(word) if before == Some(class) => word.end = at + c.len_utf8(),
+                            _ => words.push(at..at + c.len_utf8()),
+                        }
+                    }
+                    before = Some(class);
+                }
+                words
+            }
+            Self::Split {
+                pattern,
+                behavior,
+                invert,
+            } => {
+                let mut pieces = Vec::new();
+                let mut done = 0;
+                pattern.matches(text, &mut |range| {
+                    if done < range.start {
+                        pieces.push((done..range.start, *invert));
+                    }
+                    done = range.end;
+                    pieces.push((range, !invert));
+                })?;
+                if done < text.len() {
+                    pieces.push((done..text.len(), *invert));
+                }
+                behavior.split(pieces)
+            }
+            Self::UnicodeScripts => by_script(text),
+            Self::FixedLength(length) => {
+                let mut starts: Vec<_> = text
+                    .char_indices()
+                    .step_by(*length)
+                    .map(|(at, _)| at)
+                    .collect();
+                starts.push(text.len());
+                starts.windows(2).map(|pair| pair[0]..pair[1]).collect()
+            }
+        })
+    }
 }
 
-fn split_digits(text: &str, digits: Digits, emit: &mut impl FnMut(&str)) {
-    let classes = Classes::get();
-    let (mut start, mut in_digits) = (0, false);
+fn whole(text: &str) -> Vec<Range<usize>> {
+    if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![0..text.len()]
+    }
+}
+
+fn by_char(text: &str, behavior: Behavior, is: impl Fn(char) -> bool) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let mut done = 0;
+    for (at, c) in text.char_indices().filter(|(_, c)| is(*c)) {
+        if done < at {
+            pieces.push((done..at, false));
+        }
+        done = at + c.len_utf8();
+        pieces.push((at..done, true));
+    }
+    if done < text.len() {
+        pieces.push((done..text.len(), false));
+    }
+    behavior.split(pieces)
+}
+
+/// Cuts where the script changes. What comes before the first character of a script is lost:
+/// the reference's rule.
+fn by_script(text: &str) -> Vec<Range<usize>> {
+    let mut last = None;
+    let mut starts = Vec::new();
     for (at, c) in text.char_indices() {
-        let is_digit = classes.of(c) & IS_DIGIT != 0;
-        let cut = is_digit != in_digits || (is_digit && digits == Digits::Individual);
-        if cut && start < at {
-            emit(&text[start..at]);
-            start = at;
+        if let Some(script) = split_script(c) {
+            if last != Some(script) {
+                starts.push(at);
+            }
+            last = Some(script);
         }
-        in_digits = is_digit;
     }
-    if start < text.len() {
-        emit(&text[start..]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(digits: Option<Digits>, add_prefix_space: bool, text: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        PreTokenizer {
-            digits,
-            add_prefix_space,
-            use_regex: true,
-        }
-        .split(text, &mut |word| words.push(word.to_owned()));
-        words
-    }
-
-    #[test]
-    fn digits_split_before_the_pattern() {
-        let text = "a 12½  3b";
-        assert_eq!(words(None, false, text), ["a", " 12½", " ", " 3", "b"]);
-        assert_eq!(
-            words(Some(Digits::Contiguous), false, text),
-            ["a", " ", "12½", "  ", "3", "b"]
-        );
-        assert_eq!(
-            words(Some(Digits::Individual), false, text),
-            ["a", " ", "1", "2", "½", "  ", "3", "b"]
-        );
-        assert_eq!(words(Some(Digits::Individual), false, ""), [""; 0]);
-    }
-
-    #[test]
-    fn prefix_space_is_per_piece() {
-        assert_eq!(words(None, true, "a b"), [" a", " b"]);
-        assert_eq!(words(None, true, " a"), [" a"]);
-        assert_eq!(words(None, true, "\na"), [" ", "\n", "a"]);
-        assert_eq!(words(Some(Digits::Individual), true, "a1"), [" a", " 1"]);
-    }
+    starts.push(text.len());
+    starts.windows(2).map(|pair| pair[0]..pair[1]).collect()
 }

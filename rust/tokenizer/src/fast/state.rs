@@ -1,0 +1,41 @@
+//! What the encoding of an input needs beside the tables: a cache of its own, and buffers.
+
+use std::sync::Mutex;
+
+use super::cache::{Own, OwnLong};
+use crate::model::Scratch;
+
+pub(crate) struct State {
+    pub(super) own: Own,
+    pub(super) own_long: OwnLong,
+    pub(super) scratch: Scratch,
+}
+
+/// States that no thread is using. A thread takes one for an input or a batch, so that there
+/// are as many as ever worked at the same time, and what they know stays when threads end.
+#[derive(Default)]
+pub(super) struct Idle(Mutex<Vec<Box<State>>>);
+
+/// How many idle states are kept.
+const MOST: usize = 64;
+
+impl Idle {
+    pub(super) fn take(&self) -> Box<State> {
+        let known = self.0.lock().ok().and_then(|mut states| states.pop());
+        known.unwrap_or_else(|| {
+            Box::new(State {
+                own: Own::new(),
+                own_long: OwnLong::new(),
+                scratch: Scratch::default(),
+            })
+        })
+    }
+
+    pub(super) fn give_back(&self, state: Box<State>) {
+        if let Ok(mut states) = self.0.lock() {
+            if states.len() < MOST {
+                states.push(state);
+            }
+        }
+    }
+}
