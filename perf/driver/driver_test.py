@@ -15,7 +15,7 @@ from perf.driver.pairs import Pair, Plan, measure
 from perf.driver.tasks import BenchProgram, MeasureError, PythonProgram, Task
 from perf.gate.gate import read_run
 
-SHORT = Plan(slice_s=0.001, min_blocks=8, max_blocks=8, min_epochs=2, max_epochs=3, precision=1.0)
+SHORT = Plan(slice_s=0.001, blocks=8, min_epochs=3, max_epochs=3, precision=1.0)
 BENCH = BenchProgram(machine.PEAKS_BENCH, ("--force_path=scalar",))
 
 

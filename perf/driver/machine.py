@@ -13,10 +13,9 @@ from typing import Any
 from infeng.files import atomic_write
 from infeng.jsontext import load_object
 from perf.driver.cores import choose_cores
-from perf.driver.tasks import BenchProgram, MeasureError, Session
+from perf.driver.tasks import BenchProgram, MeasureError, Session, binary
 
-# Not resolved: among run files a source is a link, and binaries lie beside the link.
-PEAKS_BENCH = Path(__file__).parent.parent / "peaks/bench"
+PEAKS_BENCH = binary("perf/peaks/bench")
 
 READ_BYTES = (1 << 14, 1 << 18, 3 << 17, 1 << 20, 1 << 22, 1 << 25, 1 << 28)
 _PASSES = 12

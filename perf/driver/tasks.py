@@ -17,6 +17,21 @@ from infeng.errors import InfengError
 Clock = Literal["cpu", "real"]
 
 
+# The run files' root, or that of the checkout's own sources. Not resolved: among run files a source
+# is a link, and binaries lie beside the link.
+_ROOT = Path(__file__).parents[2]
+
+
+def binary(path: str) -> Path:
+    """A benchmark binary by its path from the workspace's root, e.g. "cc/kernels/gemm/bench".
+
+    INFENG_PERF_BINARIES names a folder whose binaries go first: of another build, to compare."""
+    other = Path(os.environ.get("INFENG_PERF_BINARIES", ""), path)
+    if os.environ.get("INFENG_PERF_BINARIES") and other.exists():
+        return other
+    return _ROOT / path
+
+
 class MeasureError(InfengError):
     """Something could not be measured."""
 

@@ -47,6 +47,27 @@ opt_binary = rule(
     executable = True,
 )
 
+def _planted_binaries_impl(ctx):
+    links = []
+    for target in ctx.attr.binaries:
+        inner = target[DefaultInfo].files_to_run.executable
+        link = ctx.actions.declare_file(ctx.label.name + "/" + inner.short_path)
+        ctx.actions.symlink(output = link, target_file = inner, is_executable = True)
+        links.append(link)
+    return [DefaultInfo(files = depset(links), runfiles = ctx.runfiles(links))]
+
+# A folder of its own: two builds of one binary would have one place among the run files.
+_planted_binaries = rule(
+    implementation = _planted_binaries_impl,
+    attrs = {
+        "binaries": attr.label_list(cfg = _opt, mandatory = True),
+        "planted_slowdown": attr.int(mandatory = True),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+)
+
 def ratio_bound(table, comparison, where = {}, at_least = None, at_most = None, environment = ""):
     """A bound on a ratio that was measured side by side in one run (rank 1).
 
@@ -214,26 +235,20 @@ def perf_gate(
         deps = ["//perf/gate"],
     )
 
-def planted_check(name, gate, sweep, only, percent = 10):
+def planted_check(name, gate, binaries, only, percent = 10):
     """A test that a gate fails when its kernel is slow.
 
     Args:
       name: the test's name
       gate: the perf_gate's name, in the same package
-      sweep: the gate's sweep
+      binaries: the sweep's benchmark binaries
       only: the rows to measure, as the gate's table names them
       percent: the slowdown that is planted
     """
-    opt_binary(
-        name = name + "_plain",
+    _planted_binaries(
+        name = name + "_binaries",
         testonly = True,
-        binary = sweep,
-        planted_slowdown = 0,
-    )
-    opt_binary(
-        name = name + "_slow",
-        testonly = True,
-        binary = sweep,
+        binaries = binaries + ["//perf/peaks:bench"],
         planted_slowdown = percent,
     )
     py_test(
@@ -242,13 +257,13 @@ def planted_check(name, gate, sweep, only, percent = 10):
         srcs = ["//perf/gate:planted.py"],
         args = [
             "--rules=$(rootpath :{}_rules.json)".format(gate),
-            "--plain=$(rootpath :{}_plain)".format(name),
-            "--planted=$(rootpath :{}_slow)".format(name),
+            "--program=$(rootpath :{}_sweep)".format(gate),
+            "--binaries={}/{}_binaries".format(native.package_name(), name),
         ] + ["'--only={}'".format(row) for row in only],
         data = [
             ":{}_rules.json".format(gate),
-            ":{}_plain".format(name),
-            ":{}_slow".format(name),
+            ":{}_sweep".format(gate),
+            ":{}_binaries".format(name),
         ],
         main = "//perf/gate:planted.py",
         tags = _TAGS,

@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from infeng.errors import InfengError, InputError, UsageError
@@ -164,7 +165,11 @@ def _newer(old: Verdict, again: Sequence[Verdict], open_verdicts: dict[str, Verd
 
 
 def run_sweep(
-    program: Path, arguments: Sequence[str], folder: Path, sweep: str
+    program: Path,
+    arguments: Sequence[str],
+    folder: Path,
+    sweep: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Sequence[str]], Summary]:
     """A `measure` for settle: runs the sweep's program into folders of its own."""
     runs = 0
@@ -176,7 +181,12 @@ def run_sweep(
         shutil.rmtree(out, ignore_errors=True)
         command = [str(program), *arguments, f"--out={out}", *(f"--only={name}" for name in only)]
         done = subprocess.run(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+            command,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise InfengError(done.stderr.strip() or f"{program.name}: exit {done.returncode}")

@@ -1,7 +1,7 @@
 """Shows that a gate sees a slow kernel: the test of a gate (gate.bzl's planted_check).
 
-The sweep is built twice, once with a slowdown planted. The plain one gives the baseline, here and
-now, so this holds on any hardware; the planted one must then fail, and by name."""
+The benchmarks are built twice, once with a slowdown planted. The plain ones give the baseline, here
+and now, so this holds on any hardware; the planted ones must then fail, and by name."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from perf.gate.verdict import Outcome
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rules", type=Path, required=True)
-    parser.add_argument("--plain", type=Path, required=True)
-    parser.add_argument("--planted", type=Path, required=True)
+    parser.add_argument("--program", type=Path, required=True)
+    parser.add_argument("--binaries", type=Path, required=True, help="folder of the planted ones")
     parser.add_argument("--only", action="append", required=True, help="table key=value ...")
     args = parser.parse_args()
     rules = replace(read_rules(args.rules), bounds=())
     rows = ["--quick", *(f"--only={name}" for name in args.only)]
     folder = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR") or tempfile.mkdtemp())
     try:
-        plain = run_sweep(Path(os.path.abspath(args.plain)), rows, folder / "plain", rules.sweep)
+        program = Path(os.path.abspath(args.program))
+        plain = run_sweep(program, rows, folder / "plain", rules.sweep)
         store.write_candidate(plain([]), folder)
-        planted = run_sweep(
-            Path(os.path.abspath(args.planted)), rows, folder / "planted", rules.sweep
-        )
+        slow = {"INFENG_PERF_BINARIES": os.path.abspath(args.binaries)}
+        planted = run_sweep(program, rows, folder / "planted", rules.sweep, slow)
         verdicts, first = settle(rules, planted, [folder / "baselines"], every_row=True)
     except InfengError as e:
         print(f"{rules.name}: {one_line(e)}")

@@ -9,14 +9,13 @@ import argparse
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from perf.driver.machine import read_name, yardstick
 from perf.driver.pairs import Pair, Result
 from perf.driver.sweep import Lab, Row, Sweep, Value, columns, main, row_name, speed
-from perf.driver.tasks import BenchProgram, Clock, Task
+from perf.driver.tasks import BenchProgram, Clock, Task, binary
 
-BENCH = Path(__file__).parents[3] / "cc/kernels/gemm/bench"
+BENCH = binary("cc/kernels/gemm/bench")
 GROUP = 32
 
 COLUMNS = columns(
