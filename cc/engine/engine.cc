@@ -52,8 +52,7 @@ StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
   try {
     std::unique_ptr<Engine> engine(new Engine(std::move(file), tier, threads));
     INFENG_ASSIGN_OR_RETURN(
-        engine->model_,
-        LlamaModel::Create(*engine->file_, tier, options.kv_dtype, &engine->pool_));
+        engine->model_, LlamaModel::Create(*engine->file_, tier, options.kv_dtype, &engine->pool_));
     engine->pages_ = std::make_unique<PagePool>(engine->model_->kv_layout().page_bytes());
     return engine;
   } catch (const std::bad_alloc&) {
