@@ -158,7 +158,8 @@ INSTANTIATE_TEST_SUITE_P(All, Equality,
 
 TEST_P(Equality, RandomSchedulesOnAnyThreads) {
   for (const int threads : {1, 2, 4}) {
-    const auto engine = Open(TierName(std::get<0>(GetParam())), threads, std::get<1>(GetParam()).kv);
+    const auto engine =
+        Open(TierName(std::get<0>(GetParam())), threads, std::get<1>(GetParam()).kv);
     ASSERT_EQ(engine->threads(), threads);
     // The second schedule meets pages that others have used.
     for (uint32_t seed = 0; seed < 2; ++seed) {

@@ -16,7 +16,8 @@
 
 namespace infeng {
 
-// Where a token's key and value go, and whose it is: rows with the same `pages` are of one sequence.
+// Where a token's key and value go, and whose it is: rows with the same `pages` are of one
+// sequence.
 struct KvRow {
   size_t position;
   void* const* pages;

@@ -4,6 +4,4 @@
 
 #include "perf/attention/bench_main.h"
 
-int main(int argc, char** argv) {
-  return infeng::AttentionBenchMain(argc, argv, "Prefill", 128);
-}
+int main(int argc, char** argv) { return infeng::AttentionBenchMain(argc, argv, "Prefill", 128); }

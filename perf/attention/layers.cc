@@ -85,8 +85,8 @@ Layers::Layers(KvDtype dtype, const Shape& shape, Tier tier, int threads, size_t
       std::memcpy(page.data() + layer * layer_bytes, page.data(), layer_bytes);
     }
   }
-  value_rms_ = std::sqrt(
-      squares / static_cast<double>(shape_.ctx * shape_.heads_kv * shape_.head_dim));
+  value_rms_ =
+      std::sqrt(squares / static_cast<double>(shape_.ctx * shape_.heads_kv * shape_.head_dim));
   for (AlignedBuffer<float>* x : {&q_, &k_, &v_}) {
     for (float& e : *x) e = random.Next();
   }
@@ -107,8 +107,9 @@ void Layers::Step() {
 }
 
 double Layers::operations() const {
-  const double keys = static_cast<double>(shape_.rows) *
-                      (static_cast<double>(shape_.ctx) - (static_cast<double>(shape_.rows) - 1) / 2);
+  const double keys =
+      static_cast<double>(shape_.rows) *
+      (static_cast<double>(shape_.ctx) - (static_cast<double>(shape_.rows) - 1) / 2);
   return 4.0 * keys * static_cast<double>(shape_.heads_q * shape_.head_dim * shape_.layers);
 }
 

@@ -21,7 +21,8 @@ struct Shape {
 };
 
 // Values are normally distributed. Layers have the same values in memory of their own: a step reads
-// each layer's cache once, so that a small cache is not measured as if it stayed in the first levels.
+// each layer's cache once, so that a small cache is not measured as if it stayed in the first
+// levels.
 class Layers {
  public:
   Layers(KvDtype dtype, const Shape& shape, Tier tier, int threads, size_t tile_tokens);

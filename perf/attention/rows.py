@@ -85,7 +85,9 @@ def measure(
         peaks = yardstick(path, threads)
         clock = "cpu" if threads == 1 else "real"
         wanted = [s for s in shapes if lab.wants(row_name(sweep, table, s.key(path, threads)))]
-        counts = _counts(program, [s.benchmark(prefix, d) for s in wanted for d in {"f16", s.kv_dtype}])
+        counts = _counts(
+            program, [s.benchmark(prefix, d) for s in wanted for d in {"f16", s.kv_dtype}]
+        )
         names: list[tuple[Shape, str]] = []
         pairs: list[Pair] = []
         for shape in wanted:

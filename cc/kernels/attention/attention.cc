@@ -54,8 +54,7 @@ KvBlock MakeKvBlock(KvDtype dtype, size_t head_dim) {
   if (dtype == KvDtype::kF32 || dtype == KvDtype::kF16) return block;
   const size_t scale_bytes = kPagePositions * 2 * (dtype == KvDtype::kInt4 ? 2 : 1);
   block.max_outliers = kPagePositions * block.padded_dim / kElementsPerOutlier;
-  const size_t list_bytes =
-      RoundUp64(sizeof(KvOutliers) + block.max_outliers * sizeof(KvOutlier));
+  const size_t list_bytes = RoundUp64(sizeof(KvOutliers) + block.max_outliers * sizeof(KvOutlier));
   block.key_scales = block.bytes;
   block.value_scales = block.key_scales + scale_bytes;
   block.key_outliers = block.value_scales + scale_bytes;

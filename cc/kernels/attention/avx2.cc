@@ -1,4 +1,4 @@
-#include "cc/kernels/attention/lanes_avx2.h"
+#include "cc/kernels/attention/lanes/avx2.h"
 
 #include "cc/kernels/attention/body.h"
 #include "cc/kernels/attention/store.h"

@@ -3,90 +3,12 @@
 
 // Written once over 16 lanes. Include a tier's lanes header before this one.
 
-#include "cc/kernels/attention/exp2.h"
 #include "cc/kernels/attention/panels.h"
-#include "cc/kernels/attention/tier.h"
+#include "cc/kernels/attention/weights.h"
+#include "cc/kernels/attention/work.h"
 
 namespace infeng {
 namespace {
-
-constexpr float kInfinity = __builtin_inff();
-constexpr float kLog2E = 0x1.715476p+0f;
-constexpr size_t kPanels = kChunkPositions / 16;
-// A row of scores becomes in place a row of weights; int16 ones leave room for outliers' sums.
-constexpr size_t kOutlierSums = kChunkPositions / 2;
-constexpr size_t kScoreStride = kOutlierSums + kMaxHeadDim;
-static_assert(kScoreStride >= kChunkPositions);
-
-inline size_t MinOf(size_t a, size_t b) { return a < b ? a : b; }
-inline size_t MaxOf(size_t a, size_t b) { return a > b ? a : b; }
-
-// What one call works on and with.
-struct Work {
-  const AttendArgs* args;
-  size_t queries;
-  size_t q_stride;                                 // bytes
-  float scores[kMaxQueries][kScoreStride];         // of one chunk
-  float key_scale[kChunkPositions], value_scale[kChunkPositions];
-  float key_min[kChunkPositions], value_min[kChunkPositions];  // int4
-  float greatest[kMaxQueries];                     // weight of one chunk
-  float value_factor[kMaxQueries];                 // of the integer sums
-  float value_base[kMaxQueries];                   // int4: what the mins add
-  float query_sum[kMaxQueries];                    // int4: of the integers
-  float factor[kMaxQueries];                       // of the scores of one chunk
-  float max[kMaxQueries], sum[kMaxQueries];        // of one chunk
-  float old_factor[kMaxQueries], new_factor[kMaxQueries];
-  bool active[kMaxQueries];                        // has positions in this chunk
-  float total_max[kMaxQueries], total_sum[kMaxQueries];
-  float out[kMaxQueries][kMaxHeadDim];             // with stride padded_dim
-
-  const char* Block(size_t position) const {
-    return static_cast<const char*>(args->pages[position / kPagePositions]) + args->block_offset;
-  }
-};
-
-// The positions that a row attends to, and of these the ones in a chunk that begins at `chunk`.
-struct Range {
-  size_t begin, end;
-};
-
-inline Range RowRange(const AttendArgs& a, size_t row) {
-  const size_t end = a.position + row + 1;
-  return {a.window != 0 && end > a.window ? end - a.window : 0, end};
-}
-
-inline Range Within(Range range, size_t chunk) {
-  const size_t chunk_end = chunk + kChunkPositions;
-  const size_t begin = MinOf(MaxOf(range.begin, chunk), chunk_end);
-  return {begin - chunk, MaxOf(begin, MinOf(range.end, chunk_end)) - chunk};
-}
-
-inline const KvOutliers* OutliersAt(const char* block, size_t offset) {
-  return reinterpret_cast<const KvOutliers*>(block + offset);
-}
-
-// Calls body(position in the chunk, entry) for each outlier of the chunk's positions in `range`.
-template <class F>
-inline void ForEachOutlier(const Work& w, size_t offset, size_t chunk, Range range, F body) {
-  for (size_t page = range.begin / kPagePositions * kPagePositions; page < range.end;
-       page += kPagePositions) {
-    const KvOutliers* list = OutliersAt(w.Block(chunk + page), offset);
-    const size_t last = MinOf(range.end - page, kPagePositions) - 1;
-    const size_t count = list->end[last];
-    if (count == 0) continue;
-    size_t slot = 0;
-    for (size_t e = 0; e < count; ++e) {
-      while (list->end[slot] <= e) ++slot;
-      if (page + slot >= range.begin) body(page + slot, list->entries[e]);
-    }
-  }
-}
-
-inline float LoadI16At(const char* p) {
-  int16_t value;
-  __builtin_memcpy(&value, p, 2);
-  return static_cast<float>(value);
-}
 
 // Announces the scales and the ends of the lists of outliers of a block.
 inline void PrefetchScales(const KvBlock& b, const char* block) {
@@ -213,129 +135,8 @@ inline void ForEachTile(size_t queries, F body) {
   TailTile<kQueryTile - 1>(query, queries - query, body);
 }
 
-// 1 - 2 / (1 + 2^(2 log2 e y)); the exponent is clamped to where the result no longer changes.
-inline V Tanh(V y) {
-  const V limit = Set1(60.0f);
-  const V x = Mul(y, Set1(2.0f * kLog2E));
-  const V clamped = Min(limit, Max(Negate(limit), x));
-  // Exp2 takes x <= 0: 2^x = 2^60 * 2^(x - 60).
-  const V power = Mul(Exp2(Sub(clamped, limit)), Set1(0x1p60f));
-  return Sub(Set1(1.0f), Div(Set1(2.0f), Add(Set1(1.0f), power)));
-}
-
-// The lanes of `x`, which are positions j and on, that lie in the range; `other` in the rest.
-inline V InRange(V x, V other, size_t j, Range range) {
-  if (j >= range.begin && j + 16 <= range.end) return x;
-  const auto at = static_cast<int>(j);
-  return KeepRange(x, other, static_cast<int>(range.begin) - at, static_cast<int>(range.end) - at);
-}
-
-// A row of products becomes y of the scores y * factor; sets both their greatest and the factor.
-// `range` is not empty.
-template <class K>
-inline void FinishScores(Work& w, size_t query, Range range) {
-  const AttendArgs& a = *w.args;
-  float* s = w.scores[query];
-  float factor = K::kInteger ? a.q_scale[query] : a.scale * kLog2E;
-  V greatest = Set1(-kInfinity);
-  const auto all = [&](auto finish) __attribute__((always_inline)) {
-    for (size_t j = range.begin / 16 * 16; j < range.end; j += 16) {
-      const V y = finish(Load(s + j), j);
-      greatest = Max(greatest, InRange(y, Set1(-kInfinity), j, range));
-      Store(s + j, y);
-    }
-  };
-  const auto scaled = [&](V x, size_t j) __attribute__((always_inline)) {
-    if constexpr (K::kInteger) {
-      x = Mul(x, Load(w.key_scale + j));
-      if constexpr (K::kMins) x = Fma(Set1(w.query_sum[query]), Load(w.key_min + j), x);
-    }
-    return x;
-  };
-  if (a.soft_cap == 0.0f) {
-    all(scaled);
-  } else {
-    const V to_tanh = Set1(factor * (1.0f / kLog2E) / a.soft_cap);
-    const V cap = Set1(a.soft_cap * kLog2E);
-    factor = 1.0f;
-    all([&](V x, size_t j) { return Mul(Tanh(Mul(scaled(x, j), to_tanh)), cap); });
-  }
-  w.factor[query] = factor;
-  w.max[query] = ReduceMax(greatest) * factor;
-}
-
-// A row of y becomes weights, in the panels of `all`; 0 outside `range`.
-template <class K>
-inline void Softmax(Work& w, size_t query, Range range, Range all) {
-  float* s = w.scores[query];
-  const V factor = Set1(w.factor[query]);
-  const V less = Set1(-w.max[query]);
-  const size_t first = range.begin / 16 * 16;
-  V total = Set1(0.0f);
-  V greatest = Set1(0.0f);
-  V base = Set1(0.0f);
-  for (size_t j = all.begin / 16 * 16; j < first; j += 16) Store(s + j, Set1(0.0f));
-  for (size_t j = first; j < range.end; j += 16) {
-    V p = InRange(Exp2(Fma(Load(s + j), factor, less)), Set1(0.0f), j, range);
-    total = Add(total, p);
-    if constexpr (K::kInteger) {
-      if constexpr (K::kMins) base = Fma(p, Load(w.value_min + j), base);
-      p = Mul(p, Load(w.value_scale + j));
-      greatest = Max(greatest, p);
-    }
-    Store(s + j, p);
-  }
-  for (size_t j = (range.end + 15) / 16 * 16; j < all.end; j += 16) Store(s + j, Set1(0.0f));
-  w.sum[query] = Sum(total);
-  if constexpr (K::kInteger) w.greatest[query] = ReduceMax(greatest);
-  w.value_base[query] = K::kMins ? Sum(base) : 0.0f;
-}
-
-// A row of weights becomes int16, in place: they never reach the f32 that are still to be read.
-inline void QuantizeWeights(Work& w, size_t query, Range all) {
-  const float* s = w.scores[query];
-  char* to = reinterpret_cast<char*>(w.scores[query]);
-  const float t = w.greatest[query];
-  float inverse = 32767.0f / t;
-  if (!(inverse < kInfinity)) inverse = 0.0f;
-  for (size_t j = all.begin / 16 * 16; j < all.end; j += 16) {
-    StoreI16(to + 2 * j, Mul(Load(s + j), Set1(inverse)));
-  }
-  w.value_factor[query] = t * (1.0f / 32767.0f);
-}
-
-// Of products makes weights, for all queries. A few queries at a time: one's reductions run while
-// the next one's lanes are computed, and their rows stay in the first-level cache.
-template <class K>
-void Weights(Work& w, size_t chunk, bool merge, Range all) {
-  const AttendArgs& a = *w.args;
-  constexpr size_t kTogether = 8;
-  for (size_t first = 0; first < w.queries; first += kTogether) {
-    const size_t end = MinOf(first + kTogether, w.queries);
-    Range range[kTogether];
-    for (size_t i = first; i < end; ++i) {
-      range[i - first] = Within(RowRange(a, i / a.heads), chunk);
-      w.active[i] = range[i - first].begin < range[i - first].end;
-      if (w.active[i]) FinishScores<K>(w, i, range[i - first]);
-    }
-    for (size_t i = first; i < end; ++i) Softmax<K>(w, i, range[i - first], all);
-    if constexpr (K::kInteger) {
-      for (size_t i = first; i < end; ++i) QuantizeWeights(w, i, all);
-    }
-  }
-  if (!merge) return;
-  for (size_t i = 0; i < w.queries; ++i) {
-    if (!w.active[i]) continue;
-    const float max = w.total_max[i] > w.max[i] ? w.total_max[i] : w.max[i];
-    w.old_factor[i] = Exp2(w.total_max[i] - max);
-    w.new_factor[i] = Exp2(w.max[i] - max);
-    w.total_sum[i] = __builtin_fmaf(w.total_sum[i], w.old_factor[i], w.sum[i] * w.new_factor[i]);
-    w.total_max[i] = max;
-  }
-}
-
-// The positions' scales in f32; those of keys times what makes scores of products. Beyond the range,
-// within its panels, those of values are 0: what was never written must not matter.
+// The positions' scales in f32; those of keys times what makes scores of products. Beyond the
+// range, within its panels, those of values are 0: what was never written must not matter.
 template <class K>
 inline void LoadScales(Work& w, size_t chunk, Range range) {
   const KvBlock& block = w.args->block;
@@ -393,7 +194,8 @@ inline bool SumValueOutliers(Work& w, size_t chunk, Range range) {
   return any;
 }
 
-// One chunk: its (m, l) into w.max and w.sum, o into `out`; or all merged into the totals and `out`.
+// One chunk: its (m, l) into w.max and w.sum, o into `out`; or all merged into the totals and
+// `out`.
 template <class K>
 void Chunk(Work& w, size_t chunk, bool merge, float* out, size_t out_stride) {
   const AttendArgs& a = *w.args;

@@ -183,9 +183,9 @@ uint16_t Input::HalfBits(size_t position, size_t d, bool value) const {
 }
 
 size_t Input::Outliers(size_t page, bool value) const {
-  const auto* list = reinterpret_cast<const KvOutliers*>(
-      static_cast<const char*>(pages_[page]) + kOffset +
-      (value ? block.value_outliers : block.key_outliers));
+  const auto* list =
+      reinterpret_cast<const KvOutliers*>(static_cast<const char*>(pages_[page]) + kOffset +
+                                          (value ? block.value_outliers : block.key_outliers));
   return list->end[kPagePositions - 1];
 }
 

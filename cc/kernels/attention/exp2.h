@@ -10,7 +10,7 @@ namespace {
 // Keys and queries of integer caches are rotated over blocks of so many dimensions.
 inline size_t RotationBlock(size_t padded_dim) { return padded_dim & (~padded_dim + 1); }
 
-// 2^x for x <= 0; 0 where x < -125, minus infinity included; NaN of NaN. At most 1.5 ulp from the
+// 2^x for x <= 0; 0 where x < -125, minus infinity included; NaN of NaN. At most 2.1 ulp from the
 // true value (test.cc checks it), exact at 0. x = n + r with |r| <= 1/2, then a minimax polynomial.
 inline V Exp2(V x) {
   // Adding 1.5 * 2^23 rounds to an integer, kept in the low bits of t.

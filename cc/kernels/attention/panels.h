@@ -71,11 +71,13 @@ struct Int4Panel : Int8Panel {
 
 // sum[r][p] += a[r][step] * panel[p][step], for the steps from `begin`, which is even, to `end`.
 // a: rows of 4 bytes a step, `stride` bytes apart. ahead: will be read later, as much as these
-// panels hold. A cache beyond the second level is read in pieces of some KiB here and there, and the
-// CPU's own prefetchers begin anew with each 4 KiB.
+// panels hold. A cache beyond the second level is read in pieces of some KiB here and there, and
+// the CPU's own prefetchers begin anew with each 4 KiB.
 template <class K, int R, int P>
-__attribute__((always_inline)) inline void PanelSteps(const char* a, size_t stride, const char* const* panels, size_t begin,
-                       size_t end, const char* ahead, typename K::Sum (*sum)[P]) {
+__attribute__((always_inline)) inline void PanelSteps(const char* a, size_t stride,
+                                                      const char* const* panels, size_t begin,
+                                                      size_t end, const char* ahead,
+                                                      typename K::Sum (*sum)[P]) {
   const auto one = [&](auto odd, size_t step) __attribute__((always_inline)) {
     for (int p = 0; p < P; ++p) {
       // Else the compiler holds the broadcasts of all panels and spills sums instead.

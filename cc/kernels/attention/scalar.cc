@@ -1,4 +1,4 @@
-#include "cc/kernels/attention/lanes_scalar.h"
+#include "cc/kernels/attention/lanes/scalar.h"
 
 #include "cc/kernels/attention/body.h"
 #include "cc/kernels/attention/store.h"

@@ -99,8 +99,8 @@ inline void StoreFloats(const Vector& v, bool f16, const Half& h, size_t slot) {
     uint16_t halves[16];
     if (f16) StoreF16(halves, Min(Set1(65504.0f), Max(Set1(-65504.0f), x)));
     const size_t size = f16 ? 2 : 4;
-    const char* from = f16 ? reinterpret_cast<const char*>(halves)
-                           : reinterpret_cast<const char*>(v.x + d);
+    const char* from =
+        f16 ? reinterpret_cast<const char*>(halves) : reinterpret_cast<const char*>(v.x + d);
     char* panel = PanelOf(h, slot, d);
     if (h.key) {
       for (size_t i = 0; i < 16; ++i) {

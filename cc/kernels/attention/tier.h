@@ -80,7 +80,8 @@ struct KvOutliers {
 //            o[d] = fma of p[j] v[j][d] over j in order from +0, then + 0
 // int8, int4: the query is int16 with a scale (QuantizeQuery), and in each chunk so are the
 //   weights. With c the codes in the panels and r the outliers' values, all sums of integers exact:
-//   y[j] = (float(sum of q[d] c[j][d]) + outliers) * (key_scale[j] * (scale * log2 e / n)), f = q_scale;
+//   y[j] = (float(sum of q[d] c[j][d]) + outliers) * (key_scale[j] * (scale * log2 e / n)), f =
+//   q_scale;
 //     outliers by fma(float(q[d]), float(r), .) in the list's order;
 //     int4: fma(float(sum of q[d]), key_min[j] * (scale * log2 e / n), .)
 //   w[j] = p[j] * value_scale[j]      t = max w[j]      i[j] = rne(w[j] * (32767 / t))

@@ -21,7 +21,11 @@ COLUMNS = columns(
 )
 QUICK = (Shape("int8", 2048), Shape("int8", 8192), Shape("int4", 2048))
 FULL = (
-    *(Shape(kv, ctx) for ctx in (512, 2048, 4096, 8192, 16384, 32768) for kv in ("f16", "int8", "int4")),
+    *(
+        Shape(kv, ctx)
+        for ctx in (512, 2048, 4096, 8192, 16384, 32768)
+        for kv in ("f16", "int8", "int4")
+    ),
     *(Shape(kv, ctx, 32, 8, 128) for ctx in (2048, 8192) for kv in ("f16", "int8", "int4")),
 )
 

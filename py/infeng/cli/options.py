@@ -11,7 +11,6 @@ from infeng.convert import RECIPES
 from infeng.errors import UsageError
 from infeng.llm import LLM
 
-
 KV_DTYPES = ("int8", "int4", "f16", "f32")
 
 

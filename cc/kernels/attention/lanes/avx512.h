@@ -1,7 +1,7 @@
 #ifndef INFENG_CC_KERNELS_ATTENTION_LANES_AVX512_H_
 #define INFENG_CC_KERNELS_ATTENTION_LANES_AVX512_H_
 
-// As lanes_scalar.h, which says what each function means, in one AVX-512 register.
+// As scalar.h, which says what each function means, in one AVX-512 register.
 
 #include "cc/kernels/simd/avx512.h"
 

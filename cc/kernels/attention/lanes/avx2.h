@@ -1,7 +1,7 @@
 #ifndef INFENG_CC_KERNELS_ATTENTION_LANES_AVX2_H_
 #define INFENG_CC_KERNELS_ATTENTION_LANES_AVX2_H_
 
-// As lanes_scalar.h, which says what each function means, in two AVX2 registers.
+// As scalar.h, which says what each function means, in two AVX2 registers.
 
 #include "cc/kernels/simd/avx2.h"
 
