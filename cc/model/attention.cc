@@ -112,7 +112,8 @@ void Attention::Split() {
                         tile.first_chunk + tile.chunks * (part + 1) / parts});
     }
   }
-  std::stable_sort(items_.begin(), items_.end(), [&](const Item& a, const Item& b) {
+  // Not stable_sort, which allocates; the order of equal items changes no result.
+  std::sort(items_.begin(), items_.end(), [&](const Item& a, const Item& b) {
     const auto size = [&](const Item& item) {
       return (item.chunk_end - item.chunk_begin) * tiles_[item.tile].rows * tiles_[item.tile].heads;
     };

@@ -77,8 +77,12 @@ void LlamaModel::GroupByAdapter(std::span<const TokenRow> rows) {
   for (size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].adapter != nullptr) row_indices_.push_back(static_cast<uint32_t>(i));
   }
-  std::stable_sort(row_indices_.begin(), row_indices_.end(), [&](uint32_t a, uint32_t b) {
-    return std::less<>()(rows[a].adapter, rows[b].adapter);
+  // Not stable_sort, which allocates.
+  std::sort(row_indices_.begin(), row_indices_.end(), [&](uint32_t a, uint32_t b) {
+    if (rows[a].adapter != rows[b].adapter) {
+      return std::less<>()(rows[a].adapter, rows[b].adapter);
+    }
+    return a < b;
   });
   for (size_t i = 0; i < row_indices_.size(); ++i) {
     const Adapter* adapter = rows[row_indices_[i]].adapter;

@@ -68,9 +68,7 @@ def documents(text, size):
 def prompts(text):
     """Short prompts such as a chat has, each another piece of the text."""
     lines = [line.strip() for line in text.splitlines() if 20 < len(line) < 400]
-    return [
-        f"<|im_start|>user\n{line}<|im_end|>\n<|im_start|>assistant\n" for line in lines
-    ]
+    return [f"<|im_start|>user\n{line}<|im_end|>\n<|im_start|>assistant\n" for line in lines]
 
 
 def one(package, model, text, kind):

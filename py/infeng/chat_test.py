@@ -42,17 +42,27 @@ def test_the_text_is_that_of_transformers(case: dict) -> None:
 
 def render(text: str, **kwargs: object) -> str:
     """One message through a template."""
-    return ChatTemplate(text, {"bos_token": "<s>"}).render([{"role": "user", "content": "x"}], **kwargs)
+    return ChatTemplate(text, {"bos_token": "<s>"}).render(
+        [{"role": "user", "content": "x"}], **kwargs
+    )
 
 
 def test_what_templates_see() -> None:
     assert render("{{ bos_token }}{{ tools is none }}{{ documents is none }}") == "<s>TrueTrue"
     assert render("{{ messages[0] | tojson }}") == '{"role": "user", "content": "x"}'
-    assert render("{{ v | tojson(indent=1, sort_keys=true) }}", variables={"v": {"b": "é<", "a": 1}}) == (
-        '{\n "a": 1,\n "b": "é<"\n}'
+    assert render(
+        "{{ v | tojson(indent=1, sort_keys=true) }}", variables={"v": {"b": "é<", "a": 1}}
+    ) == ('{\n "a": 1,\n "b": "é<"\n}')
+    assert (
+        render(
+            "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
+        )
+        == "x"
     )
-    assert render("{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}") == "x"
-    assert render("{% for i in [1, 2, 3] %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}") == "1"
+    assert (
+        render("{% for i in [1, 2, 3] %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}")
+        == "1"
+    )
     assert len(render("{{ strftime_now('%Y') }}")) == 4
 
 

@@ -5,12 +5,18 @@ tokenizers are made here: one whose merges show every word boundary, one
 trained on our own texts, and ones with random added tokens.
 """
 
+import concurrent.futures
 import copy
+import itertools
+import os
 import random
+import time
 
 import pytest
 import tokenizers
 from pairs import CLS_SEP, PLAIN, VARIANTS, Pair, added, corpus, default_pair, revealing, template
+
+from infeng.native import Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -292,3 +298,63 @@ def test_post_processors(post_processor):
         for special in (True, False):
             want = pair.reference.encode(text, add_special_tokens=special).ids
             assert pair.ours.encode(text, add_special_tokens=special).tolist() == want
+
+
+def test_batches_by_any_number_of_threads(default):
+    texts = list(nasty_strings(8, 300)) + corpus() * 30
+    want = [ids.tolist() for ids in map(default.ours.encode, texts)]
+    for threads in (0, 1, 2, 3, 8):
+        got = default.ours.encode_batch(texts, threads=threads)
+        assert [ids.tolist() for ids in got] == want
+        ids, bounds = default.ours.encode_batch_flat(texts, threads=threads)
+        assert bounds.tolist()[0] == 0 and len(bounds) == len(texts) + 1
+        assert [ids[a:b].tolist() for a, b in itertools.pairwise(bounds)] == want
+        texts_back = default.ours.decode_batch(got, threads=threads)
+        assert texts_back == list(map(default.ours.decode, got))
+    assert default.ours.encode_batch([]) == []
+    assert default.ours.encode_batch_flat([])[1].tolist() == [0]
+
+
+def test_threads_share_a_tokenizer(default):
+    texts = list(nasty_strings(9, 2000))
+    want = [ids.tolist() for ids in map(default.ours.encode, texts)]
+
+    def encode(start):
+        rotated = texts[start:] + texts[:start]
+        return [ids.tolist() for ids in map(default.ours.encode, rotated)]
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for start, got in zip((0, 500, 1000, 1500), pool.map(encode, (0, 500, 1000, 1500))):
+            assert got == want[start:] + want[:start]
+
+
+def test_a_prefix_cache_changes_nothing(default, tmp_path):
+    path = os.environ["INFENG_TEST_TOKENIZER_JSON"]
+    cached = Tokenizer.from_file(path, prefix_k=64, prefix_cache_entries=4)
+    rng = random.Random(10)
+    beginnings = [text[:200] for text in corpus()] + ["You are a helpful assistant. " * 4]
+    for _ in range(2000):
+        text = rng.choice(beginnings)[: rng.randrange(40, 120)] + rng.choice(NASTY)
+        assert cached.encode(text).tolist() == default.ours.encode(text).tolist()
+
+
+def test_time_is_linear(default):
+    """Ten times the text takes about ten times as long, whatever the text."""
+    rng = random.Random(11)
+    units = ["a", " ", "\n", "'", "0", "漢", "🙂", "\u0301", "<|im_end|>", "ab", "!", "A"]
+    makers = [lambda n, u=u: u * (n // len(u)) for u in units]
+    makers.append(lambda n: "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=n)))
+    makers.append(lambda n: "".join(map(chr, rng.choices(range(0x4E00, 0x9FA5), k=n))))
+    for make in makers:
+        small, large = make(100_000), make(1_000_000)
+        assert least_time(default, large, 3) < 25 * least_time(default, small, 10) + 0.01
+
+
+def least_time(pair, text, times):
+    """Seconds of CPU time, the least of several."""
+    found = []
+    for _ in range(times):
+        start = time.thread_time()
+        pair.ours.encode(text)
+        found.append(time.thread_time() - start)
+    return min(found)

@@ -44,9 +44,7 @@ def wordpiece():
     tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=3000, special_tokens=names, show_progress=False
-    )
+    trainer = trainers.WordPieceTrainer(vocab_size=3000, special_tokens=names, show_progress=False)
     tokenizer.train_from_iterator(corpus(), trainer)
     base = json.loads(tokenizer.to_str())
     return base | {
@@ -168,7 +166,12 @@ def characters():
         {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False},
         model=model | {"byte_fallback": True, "fuse_unk": True},
         added_tokens=special("<unk>"),
-        decoder={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False},
+        decoder={
+            "type": "Metaspace",
+            "replacement": "▁",
+            "prepend_scheme": "first",
+            "split": False,
+        },
     )
 
 

@@ -1,5 +1,7 @@
 """Every family of tokenizers gives all that the reference gives: ids, offsets, masks, texts."""
 
+import json
+import pathlib
 import random
 
 import pytest
@@ -12,6 +14,13 @@ from texts import code_points, in_chunks, lines, long_runs, nasty_strings
 def pair(request):
     """Each family in turn."""
     return Pair(text_of(request.param))
+
+
+def test_interesting_strings(pair):
+    """What the fuzzer kept."""
+    kept = json.loads(pathlib.Path("testdata/tokenizer/interesting.json").read_text("utf-8"))
+    pair.check_encodings(kept)
+    pair.check_encodings(["".join(kept[i::7]) for i in range(7)])
 
 
 def test_nasty_strings(pair):

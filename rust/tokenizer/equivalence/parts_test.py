@@ -101,7 +101,9 @@ def test_normalizers(part):
     chunks = list(in_chunks((c for c in code_points(0, 1) if ord(c) < 0x1F000), 64))
     texts = ["".join(f"a\u0323{c}" for c in chunk) for chunk in chunks]
     for text in texts:
-        assert "".join(pair.ours.encoding(text).tokens) == pair.reference.normalizer.normalize_str(text)
+        assert "".join(pair.ours.encoding(text).tokens) == pair.reference.normalizer.normalize_str(
+            text
+        )
     pair.check_encodings(texts[::25])
 
 
@@ -143,8 +145,14 @@ PRE_TOKENIZERS = [
         for s in (" ", "ab", ".")
         for b in BEHAVIORS
     ],
-    *[split(regex) for regex in (r"\p{Han}+|\p{M}", r"[\p{Lu}\p{P}]", r"\b", r"^.|.$", r"(?i:k|s)+")],
-    *[split(regex) for regex in (r"a*", r"\w++|\h", r"[^\S\n]{2,3}?", r"(?<!a)\p{^L}", r"[a-z&&[^aeiou]]+")],
+    *[
+        split(regex)
+        for regex in (r"\p{Han}+|\p{M}", r"[\p{Lu}\p{P}]", r"\b", r"^.|.$", r"(?i:k|s)+")
+    ],
+    *[
+        split(regex)
+        for regex in (r"a*", r"\w++|\h", r"[^\S\n]{2,3}?", r"(?<!a)\p{^L}", r"[a-z&&[^aeiou]]+")
+    ],
     pre_tokenizer(
         "Sequence",
         pretokenizers=[
@@ -167,7 +175,19 @@ def test_pre_tokenizers(part):
     pair.check_encodings([f"{a}<x> {a}é{a}" for a in nasty_strings(23, 150)])
 
 
-CLASSES = [r"\w", r"\s", r"\d", r"\h", r"\S", ".", r"\p{L}", r"\p{Lu}", r"\p{Ll}", r"\p{M}", r"\p{N}"]
+CLASSES = [
+    r"\w",
+    r"\s",
+    r"\d",
+    r"\h",
+    r"\S",
+    ".",
+    r"\p{L}",
+    r"\p{Lu}",
+    r"\p{Ll}",
+    r"\p{M}",
+    r"\p{N}",
+]
 CLASSES += [r"\p{P}", r"\p{S}", r"\p{Z}", r"\p{C}", r"\p{Han}", r"\p{Hiragana}", r"\p{Arabic}"]
 CLASSES += [r"[^\p{L}\s]", r"(?i:[ks])", r"(?i:e)"]
 
@@ -299,8 +319,36 @@ def check_one_by_one(pair, batch, special):
             assert pair.ours.encode(item, add_special_tokens=special).tolist() == want.ids
 
 
-VOCAB = ["a", "##b", "▁c", "▁▁d▁", "<0xE6>", "<0xBC>", "<0xA2>", "<0x41>", "é</w>", "f</w>g", "|", "n't"]
-VOCAB += [" .", "do not", "<pad>", "Ġh", "Ã", "©", "漢", "", " ", "▁", "x|y", "'", "<0xZZ>", "  i  "]
+VOCAB = [
+    "a",
+    "##b",
+    "▁c",
+    "▁▁d▁",
+    "<0xE6>",
+    "<0xBC>",
+    "<0xA2>",
+    "<0x41>",
+    "é</w>",
+    "f</w>g",
+    "|",
+    "n't",
+]
+VOCAB += [
+    " .",
+    "do not",
+    "<pad>",
+    "Ġh",
+    "Ã",
+    "©",
+    "漢",
+    "",
+    " ",
+    "▁",
+    "x|y",
+    "'",
+    "<0xZZ>",
+    "  i  ",
+]
 REPLACE = {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}
 DECODERS = [
     None,
@@ -321,10 +369,16 @@ DECODERS = [
     {"type": "Strip", "content": " ", "start": 1, "stop": 0},
     {"type": "Strip", "content": "▁", "start": 2, "stop": 0},
     *[
-        {"type": "Sequence", "decoders": [REPLACE, {"type": "ByteFallback"}, {"type": "Fuse"}, *end]}
+        {
+            "type": "Sequence",
+            "decoders": [REPLACE, {"type": "ByteFallback"}, {"type": "Fuse"}, *end],
+        }
         for end in ([], [{"type": "Strip", "content": " ", "start": 1, "stop": 0}])
     ],
-    {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 1}]},
+    {
+        "type": "Sequence",
+        "decoders": [{"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 1}],
+    },
 ]
 
 

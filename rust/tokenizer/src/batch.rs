@@ -16,6 +16,9 @@ pub struct Batch {
     pub ends: Vec<usize>,
 }
 
+/// What became of a share, once a thread has done it.
+type Done = Mutex<Option<Result<Batch, (usize, Error)>>>;
+
 /// What a thread takes at a time: enough to be worth it, and little enough to share out.
 const SHARE: usize = 1 << 16;
 
@@ -44,8 +47,7 @@ impl Tokenizer {
             return Ok(batch);
         }
         let next = AtomicUsize::new(0);
-        let done: Vec<Mutex<Option<Result<Batch, (usize, Error)>>>> =
-            shares.iter().map(|_| Mutex::new(None)).collect();
+        let done: Vec<Done> = shares.iter().map(|_| Mutex::new(None)).collect();
         let work = || loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(&(start, end)) = shares.get(number) else {

@@ -1,7 +1,7 @@
 //! From text to tokens: the way of a text through the parts of a tokenizer.
 
 use crate::added::Segment;
-use crate::encoding::{Encoding, Side, Strategy};
+use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::model::{Scratch, Token};
 use crate::pretok::Piece;
@@ -176,78 +176,52 @@ impl Tokenizer {
         options: Options,
     ) -> Result<Encoding, Error> {
         let tracked = unit != Unit::None || self.needs_offsets;
-        let mut pieces = self.pieces(text, tracked, options)?;
-        let tokens = self.tokens(&mut pieces, type_id)?;
+        let pieces = self.pieces(text, tracked, options)?;
         let chars = if unit == Unit::Chars {
             char_numbers(text)
         } else {
             Vec::new()
         };
-        let mut encoding = Encoding::default();
-        for (word, (piece, tokens)) in (0u32..).zip(pieces.iter().zip(tokens)) {
-            for token in tokens {
-                let (start, end) = (token.start as usize, token.end as usize);
-                let (value, offsets) = match unit {
-                    Unit::None => (String::new(), (0, 0)),
-                    _ => {
-                        let value = match piece.text.as_str().get(start..end) {
-                            Some(part) if token.literal => part,
-                            _ => self.vocab.token(token.id).unwrap_or_default(),
-                        };
-                        let offsets = piece.text.original(start..end);
-                        (value.to_owned(), in_chars(&chars, offsets))
-                    }
-                };
-                let word = (unit != Unit::None).then_some(word);
-                encoding.push(token.id, type_id, value, word, offsets, false);
-            }
-        }
-        Ok(encoding)
-    }
-
-    /// The tokens of each piece. As the reference, stops where truncation will cut, and drops
-    /// the pieces beyond.
-    fn tokens(&self, pieces: &mut Vec<Piece>, type_id: u32) -> Result<Vec<Vec<Token>>, Error> {
-        let limit = self
-            .truncation
-            .as_ref()
-            .filter(|t| t.strategy != Strategy::OnlySecond || type_id != 0);
-        let from_left = limit.is_some_and(|limit| limit.side == Side::Left);
-        let max = limit.map_or(usize::MAX, |limit| limit.max_length);
-        if from_left {
-            pieces.reverse();
-        }
         let mut scratch = Scratch::default();
-        let mut all = Vec::with_capacity(pieces.len());
-        let mut count = 0;
-        for piece in pieces.iter() {
-            let mut tokens = Vec::new();
+        let mut tokens = Vec::new();
+        let mut encoding = Encoding::default();
+        for (word, piece) in (0u32..).zip(&pieces) {
+            let all = piece.text.as_str();
+            tokens.clear();
             match piece.added {
                 Some(id) => tokens.push(Token {
                     id,
                     start: 0,
-                    end: piece.text.as_str().len() as u32,
+                    end: all.len() as u32,
                     literal: true,
                 }),
                 None => {
-                    let word = piece.text.as_str();
                     self.model
-                        .tokenize(&self.vocab, word, &mut scratch, &mut tokens)?;
+                        .tokenize(&self.vocab, all, &mut scratch, &mut tokens)?;
                 }
             }
-            count += tokens.len();
-            all.push(tokens);
-            // An added token is no reason to stop: the reference has it already.
-            if count >= max && piece.added.is_none() {
-                break;
+            for token in &tokens {
+                if unit == Unit::None {
+                    encoding.push(token.id, type_id, String::new(), None, (0, 0), false);
+                    continue;
+                }
+                let range = token.start as usize..token.end as usize;
+                let value = match all.get(range.clone()) {
+                    Some(part) if token.literal => part,
+                    _ => self.vocab.token(token.id).unwrap_or_default(),
+                };
+                let offsets = in_chars(&chars, piece.text.original(range));
+                encoding.push(
+                    token.id,
+                    type_id,
+                    value.to_owned(),
+                    Some(word),
+                    offsets,
+                    false,
+                );
             }
         }
-        pieces.truncate(all.len());
-        if from_left {
-            pieces.reverse();
-            all.reverse();
-        }
-        Ok(all)
+        Ok(encoding)
     }
 }
 

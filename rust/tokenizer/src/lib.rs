@@ -182,7 +182,7 @@ impl Tokenizer {
 struct Encoder<'a> {
     tokenizer: &'a Tokenizer,
     options: Options,
-    state: Option<Box<State>>,
+    state: Option<State>,
 }
 
 impl Encoder<'_> {

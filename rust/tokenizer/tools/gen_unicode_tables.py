@@ -69,20 +69,80 @@ def regex_runs(pattern):
         part
         for first, last in found
         for part in (
-            [[first, 0xD7FF], [0xE000, last]] if first < 0xD800 and last > 0xDFFF else [[first, last]]
+            [[first, 0xD7FF], [0xE000, last]]
+            if first < 0xD800 and last > 0xDFFF
+            else [[first, last]]
         )
     ]
 
 
-CATEGORIES = (
-    "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cn".split()
-)
+CATEGORIES = [
+    "Lu",
+    "Ll",
+    "Lt",
+    "Lm",
+    "Lo",
+    "Mn",
+    "Mc",
+    "Me",
+    "Nd",
+    "Nl",
+    "No",
+    "Pc",
+    "Pd",
+    "Ps",
+    "Pe",
+    "Pi",
+    "Pf",
+    "Po",
+    "Sm",
+    "Sc",
+    "Sk",
+    "So",
+    "Zs",
+    "Zl",
+    "Zp",
+    "Cc",
+    "Cf",
+    "Co",
+    "Cn",
+]
 
-SCRIPTS = (
-    "Common Inherited Latin Greek Cyrillic Armenian Hebrew Arabic Syriac Devanagari Bengali Gurmukhi "
-    "Gujarati Oriya Tamil Telugu Kannada Malayalam Sinhala Thai Lao Tibetan Myanmar Georgian "
-    "Hangul Ethiopic Khmer Mongolian Hiragana Katakana Bopomofo Han Yi"
-).split()
+SCRIPTS = [
+    "Common",
+    "Inherited",
+    "Latin",
+    "Greek",
+    "Cyrillic",
+    "Armenian",
+    "Hebrew",
+    "Arabic",
+    "Syriac",
+    "Devanagari",
+    "Bengali",
+    "Gurmukhi",
+    "Gujarati",
+    "Oriya",
+    "Tamil",
+    "Telugu",
+    "Kannada",
+    "Malayalam",
+    "Sinhala",
+    "Thai",
+    "Lao",
+    "Tibetan",
+    "Myanmar",
+    "Georgian",
+    "Hangul",
+    "Ethiopic",
+    "Khmer",
+    "Mongolian",
+    "Hiragana",
+    "Katakana",
+    "Bopomofo",
+    "Han",
+    "Yi",
+]
 
 
 def labelled(names):
@@ -112,15 +172,19 @@ def unicode_scripts():
     representatives, entries, last = [], [], None
     for code in CODE_POINTS:
         c = chr(code)
-        if last not in (None, 0) and len(split(representatives[last - 1] + c)) == 1 and not is_any(c):
+        if (
+            last not in (None, 0)
+            and len(split(representatives[last - 1] + c)) == 1
+            and not is_any(c)
+        ):
             index = last
         elif is_any(c):
             index = 0
         else:
-            for index, known in enumerate(representatives, 1):
-                if len(split(known + c)) == 1:
-                    break
-            else:
+            index = next(
+                (i for i, known in enumerate(representatives, 1) if len(split(known + c)) == 1), 0
+            )
+            if not index:
                 representatives.append(c)
                 index = len(representatives)
         if index != last:
@@ -167,14 +231,18 @@ def main():
         raise SystemExit("the regex engine and added tokens differ on white space: split SPACE")
     onig_words = [c for first, last in regex_runs(r"\w") for c in range(first, last + 1)]
     header = HEADER.format(version=tokenizers.__version__)
-    ranges_doc = "//! Each table is a list of inclusive ranges, flattened: first, last, first, last, …\n"
+    ranges_doc = (
+        "//! Each table is a list of inclusive ranges, flattened: first, last, first, last, …\n"
+    )
     (out / "classes.rs").write_text(
         "\n".join(
             [
                 header + ranges_doc,
                 table("LETTER", r"`\p{L}` of the regex engine.", letters),
                 table("NUMBER", r"`\p{N}` of the regex engine.", numbers),
-                table("SPACE", r"`\s`, for the regex engine, beside added tokens, everywhere.", spaces),
+                table(
+                    "SPACE", r"`\s`, for the regex engine, beside added tokens, everywhere.", spaces
+                ),
                 table("DIGIT", "What the `Digits` pre-tokenizer isolates.", digits()),
                 table("WORD", r"`\w` beside an added token, and of `Whitespace`.", words),
                 table("REGEX_WORD", r"`\w` of the regex engine.", onig_words),

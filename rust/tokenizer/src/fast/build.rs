@@ -57,14 +57,14 @@ impl Fast {
         let joins = Joins::new(made.iter().map(Vec::as_slice), missing);
         let seeds = Seeds::new();
         let unit = if bpe.ignores_merges() { UNIT } else { 0 };
-        let mut words = Words::new(seeds, vocab.len() * if unit == 0 { 1 } else { 2 });
+        let mut words = Words::new(seeds, vocab.len());
         let mut scratch = Scratch::default();
         for (id, token) in vocab.model_iter() {
             let Some(bytes) = bytes_of(token).filter(|bytes| !bytes.is_empty()) else {
                 continue;
             };
             if unit != 0 {
-                words.insert(&bytes, false, id);
+                words.insert(&bytes, id, false);
             }
             scratch.clear();
             let ids = bytes.iter().map(|byte| byte_ids[usize::from(*byte)]);
@@ -75,7 +75,7 @@ impl Fast {
             ids.for_each(|id| scratch.push(id, 1));
             bpe.merge(&mut scratch);
             if scratch.ids() == [id] {
-                words.insert(&bytes, unit != 0, id);
+                words.insert(&bytes, id, true);
             }
         }
         Self {
@@ -172,7 +172,7 @@ impl Fast {
             if known {
                 bpe.merge(&mut scratch);
                 if scratch.ids() == [id] {
-                    this.words.insert(word.as_bytes(), false, id);
+                    this.words.insert(word.as_bytes(), id, true);
                 }
             }
         }

@@ -62,7 +62,7 @@ impl Joins {
                 || self.is_missing(last_byte, next_byte);
         }
         let bit = slot(last, next);
-        self.whole[bit / 64] >> (bit % 64) & 1 == 1
+        (self.whole[bit / 64] >> (bit % 64)) & 1 == 1
             || self.part[usize::from(last_byte)][usize::from(next_byte)]
             || self.is_missing(last_byte, next_byte)
     }
@@ -127,7 +127,7 @@ pub(super) fn packed(c: &[u8]) -> u32 {
 
 #[inline]
 fn slot(a: u32, b: u32) -> usize {
-    let pair = u64::from(a) << 32 | u64::from(b);
+    let pair = (u64::from(a) << 32) | u64::from(b);
     (pair.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS)) as usize
 }
 

@@ -91,11 +91,11 @@ pub(crate) struct Parts<'a> {
 
 impl Fast {
     /// A state to encode with; to be given back.
-    pub(crate) fn take_state(&self) -> Box<State> {
+    pub(crate) fn take_state(&self) -> State {
         self.idle.take()
     }
 
-    pub(crate) fn give_back(&self, state: Box<State>) {
+    pub(crate) fn give_back(&self, state: State) {
         self.idle.give_back(state);
     }
 
@@ -281,12 +281,12 @@ impl Run<'_> {
     fn new_word(&mut self, word: &[u8], key: Key, hash: u64, out: &mut Vec<u32>) {
         let before = out.len();
         let fast = self.fast;
-        let id = fast.words.get(key, hash);
+        let id = fast.words.get(key, hash, false);
         if id != NONE {
             out.push(id);
         } else if let Some(entry) = fast.shared.get(key, hash) {
             entry.push_to(out);
-        } else if word.is_ascii() || key & fast.unit != 0 {
+        } else if word.is_ascii() {
             self.merged(word, out);
             self.share(key, hash, &out[before..]);
         } else {
@@ -318,9 +318,9 @@ impl Run<'_> {
         }
         let before = out.len();
         match fast.words.get_long(word, hash, marked) {
-            Some(id) => out.push(id),
-            None if unit => self.merged(word, out),
-            None => self.in_units(word, out),
+            NONE if unit => self.merged(word, out),
+            NONE => self.in_units(word, out),
+            id => out.push(id),
         }
         self.state
             .own_long
@@ -360,14 +360,19 @@ impl Run<'_> {
             self.long_word(&text[start..end], true, out);
             return;
         }
-        let key = key(text, start, end) | fast.unit;
+        let plain = key(text, start, end);
+        let key = plain | fast.unit;
         let hash = fast.seeds.hash(key);
         if let Some(entry) = self.state.own.get(key, hash) {
             entry.push_to(out);
             return;
         }
         let before = out.len();
-        let id = fast.words.get(key, hash);
+        let id = if fast.unit == 0 {
+            fast.words.get(key, hash, false)
+        } else {
+            fast.words.get(plain, fast.seeds.hash(plain), true)
+        };
         if id != NONE {
             out.push(id);
         } else if let Some(entry) = fast.shared.get(key, hash) {
@@ -395,7 +400,7 @@ impl Run<'_> {
                 *id = fast.byte_ids[usize::from(byte)];
             }
             for (rank, pair) in ranks.iter_mut().zip(unit.windows(2)) {
-                *rank = fast.byte_ranks[usize::from(pair[0]) << 8 | usize::from(pair[1])];
+                *rank = fast.byte_ranks[(usize::from(pair[0]) << 8) | usize::from(pair[1])];
             }
             if ids.contains(&NONE) {
                 // By the general way, which knows what becomes of bytes without a token.

@@ -14,24 +14,22 @@ pub(crate) struct State {
 /// States that no thread is using. A thread takes one for an input or a batch, so that there
 /// are as many as ever worked at the same time, and what they know stays when threads end.
 #[derive(Default)]
-pub(super) struct Idle(Mutex<Vec<Box<State>>>);
+pub(super) struct Idle(Mutex<Vec<State>>);
 
 /// How many idle states are kept.
 const MOST: usize = 64;
 
 impl Idle {
-    pub(super) fn take(&self) -> Box<State> {
+    pub(super) fn take(&self) -> State {
         let known = self.0.lock().ok().and_then(|mut states| states.pop());
-        known.unwrap_or_else(|| {
-            Box::new(State {
-                own: Own::new(),
-                own_long: OwnLong::new(),
-                scratch: Scratch::default(),
-            })
+        known.unwrap_or_else(|| State {
+            own: Own::new(),
+            own_long: OwnLong::new(),
+            scratch: Scratch::default(),
         })
     }
 
-    pub(super) fn give_back(&self, state: Box<State>) {
+    pub(super) fn give_back(&self, state: State) {
         if let Ok(mut states) = self.0.lock() {
             if states.len() < MOST {
                 states.push(state);

@@ -30,7 +30,7 @@ pub(super) fn key(text: &[u8], start: usize, end: usize) -> Key {
             u128::from_le_bytes(bytes)
         }
     };
-    bytes | (len as u128) << 120
+    bytes | ((len as u128) << 120)
 }
 
 const fn masks() -> [u128; 16] {
@@ -83,9 +83,13 @@ impl Seeds {
 /// No id.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Strings that are one token.
+/// Marks the ids of strings that merging makes one token too.
+const MERGED: u32 = 1 << 31;
+
+/// Strings that are one token: as whole words, and some of them by merging too.
 pub(super) struct Words {
-    slots: Vec<(Key, u32)>,
+    keys: Vec<Key>,
+    ids: Vec<u32>,
     /// By hash, the few that share one in a row.
     long: HashMap<u64, Vec<LongWord>>,
     /// Bits of the hashes in `long`, so that most words are not looked for at all.
@@ -94,45 +98,46 @@ pub(super) struct Words {
 }
 
 impl Words {
+    /// For up to `count` strings.
     pub(super) fn new(seeds: Seeds, count: usize) -> Self {
+        let slots = (count + count / 2 + 8).next_power_of_two();
         Self {
-            slots: vec![(0, NONE); (count.max(8) * 2).next_power_of_two()],
+            keys: vec![0; slots],
+            ids: vec![NONE; slots],
             long: HashMap::new(),
             filter: vec![0; FILTER / 64],
             seeds,
         }
     }
 
-    /// At most as many strings as `new` was told of.
-    pub(super) fn insert(&mut self, word: &[u8], unit: bool, id: u32) {
+    pub(super) fn insert(&mut self, word: &[u8], id: u32, merged: bool) {
+        let id = if merged { id | MERGED } else { id };
         if word.len() > SHORT {
             let hash = self.seeds.hash_long(word);
             self.filter[hash as usize % FILTER / 64] |= 1 << (hash % 64);
             let (bytes, words) = (word.into(), self.long.entry(hash).or_default());
-            words.push(LongWord { bytes, unit, id });
+            words.retain(|known| *known.bytes != *word);
+            words.push(LongWord { bytes, id });
             return;
         }
-        let mut key = key(word, 0, word.len());
-        if unit {
-            key |= UNIT;
-        }
-        let mask = self.slots.len() - 1;
+        let key = key(word, 0, word.len());
+        let mask = self.keys.len() - 1;
         let mut at = self.seeds.hash(key) as usize & mask;
-        while self.slots[at].0 != 0 && self.slots[at].0 != key {
+        while self.keys[at] != 0 && self.keys[at] != key {
             at = (at + 1) & mask;
         }
-        self.slots[at] = (key, id);
+        (self.keys[at], self.ids[at]) = (key, id);
     }
 
-    /// The id of a short string, or `NONE`.
+    /// The id of a short string, or `NONE`; `merged` if only merging counts.
     #[inline]
-    pub(super) fn get(&self, key: Key, hash: u64) -> u32 {
-        let mask = self.slots.len() - 1;
+    pub(super) fn get(&self, key: Key, hash: u64, merged: bool) -> u32 {
+        let mask = self.keys.len() - 1;
         let mut at = hash as usize & mask;
         loop {
-            let (found, id) = self.slots[at];
+            let found = self.keys[at];
             if found == key {
-                return id;
+                return counted(self.ids[at], merged);
             }
             if found == 0 {
                 return NONE;
@@ -141,21 +146,28 @@ impl Words {
         }
     }
 
-    /// The id of a string longer than `SHORT`.
+    /// The same for a string longer than `SHORT`.
     #[inline]
-    pub(super) fn get_long(&self, word: &[u8], hash: u64, unit: bool) -> Option<u32> {
-        if self.filter[hash as usize % FILTER / 64] >> (hash % 64) & 1 == 0 {
-            return None;
+    pub(super) fn get_long(&self, word: &[u8], hash: u64, merged: bool) -> u32 {
+        if (self.filter[hash as usize % FILTER / 64] >> (hash % 64)) & 1 == 0 {
+            return NONE;
         }
-        let words = self.long.get(&hash)?;
-        let found = words.iter().find(|known| known.unit == unit && *known.bytes == *word)?;
-        Some(found.id)
+        let words = self.long.get(&hash).map_or(&[][..], Vec::as_slice);
+        let found = words.iter().find(|known| *known.bytes == *word);
+        found.map_or(NONE, |known| counted(known.id, merged))
+    }
+}
+
+fn counted(id: u32, merged: bool) -> u32 {
+    if merged && id & MERGED == 0 {
+        NONE
+    } else {
+        id & !MERGED
     }
 }
 
 struct LongWord {
     bytes: Box<[u8]>,
-    unit: bool,
     id: u32,
 }
 
@@ -179,27 +191,29 @@ mod tests {
     }
 
     #[test]
-    fn words_and_units_are_apart() {
+    fn some_words_are_made_by_merging() {
         let mut words = Words::new(Seeds::new(), 4);
-        for (id, (word, unit)) in [
-            (&b"ab"[..], false),
-            (b"ab", true),
-            (b"0123456789abcdef", false),
-            (b"0123456789abcdef", true),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            words.insert(word, unit, id as u32);
-        }
-        let short = key(b"ab", 0, 2);
-        assert_eq!(words.get(short, words.seeds.hash(short)), 0);
-        assert_eq!(words.get(short | UNIT, words.seeds.hash(short | UNIT)), 1);
-        let none = key(b"x", 0, 1);
-        assert_eq!(words.get(none, words.seeds.hash(none)), NONE);
-        let get = |word: &[u8], unit| words.get_long(word, words.seeds.hash_long(word), unit);
-        assert_eq!(get(b"0123456789abcdef", false), Some(2));
-        assert_eq!(get(b"0123456789abcdef", true), Some(3));
-        assert_eq!(get(b"0123456789abcdeF", true), None);
+        let (long, longer) = (&b"0123456789abcdef"[..], &b"0123456789abcdefg"[..]);
+        words.insert(b"ab", 0, false);
+        words.insert(b"cd", 1, true);
+        words.insert(long, 2, false);
+        words.insert(longer, 3, false);
+        words.insert(longer, 3, true);
+        let get = |word: &[u8], merged| {
+            if word.len() > SHORT {
+                words.get_long(word, words.seeds.hash_long(word), merged)
+            } else {
+                let key = key(word, 0, word.len());
+                words.get(key, words.seeds.hash(key), merged)
+            }
+        };
+        assert_eq!([get(b"ab", false), get(b"ab", true)], [0, NONE]);
+        assert_eq!([get(b"cd", false), get(b"cd", true)], [1, 1]);
+        assert_eq!([get(long, false), get(long, true)], [2, NONE]);
+        assert_eq!([get(longer, false), get(longer, true)], [3, 3]);
+        assert_eq!(
+            [get(b"x", false), get(b"0123456789abcdeF", false)],
+            [NONE, NONE]
+        );
     }
 }

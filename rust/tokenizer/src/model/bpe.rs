@@ -1,7 +1,7 @@
 //! BPE: the characters of a word, merged by rank.
 
-use super::merge::{merge_all, merge_ranked};
 pub(crate) use super::merge::Scratch;
+use super::merge::{merge_all, merge_ranked};
 use super::pairs::Pairs;
 use super::vocab::Vocab;
 use super::{whole_word, Token, Unknown};

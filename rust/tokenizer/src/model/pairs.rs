@@ -19,7 +19,7 @@ const NO_MERGE: Merge = Merge {
     id: NONE,
 };
 
-/// Linear probing over a table that is at most half full.
+/// Linear probing over a table that is at most three quarters full.
 pub(super) struct Pairs {
     slots: Vec<(u64, Merge)>,
     shift: u32,
@@ -33,7 +33,7 @@ pub(super) struct Pairs {
 impl Pairs {
     pub(super) fn with_capacity(count: usize) -> Self {
         let random = RandomState::new();
-        let bits = (count.max(4) * 2).next_power_of_two().trailing_zeros();
+        let bits = (count + count / 2 + 8).next_power_of_two().trailing_zeros();
         Self {
             slots: vec![(u64::MAX, NO_MERGE); 1 << bits],
             shift: 64 - bits,
@@ -54,7 +54,7 @@ impl Pairs {
 
     /// A later entry of the same pair replaces an earlier one.
     pub(super) fn insert(&mut self, left: u32, right: u32, rank: u32, id: u32) {
-        if (self.count + 1) * 2 > self.slots.len() {
+        if (self.count + 1) * 4 > self.slots.len() * 3 {
             let mut larger = Self::with_capacity(self.slots.len());
             for (key, merge) in self.slots.iter().filter(|slot| slot.0 != u64::MAX) {
                 larger.insert((key >> 32) as u32, *key as u32, merge.rank, merge.id);

@@ -69,11 +69,11 @@ impl Precompiled {
             }
             at ^= usize::from(byte);
             let unit = *self.trie.get(at)?;
-            if unit & (1 << 31 | 0xFF) != u32::from(byte) {
+            if unit & ((1 << 31) | 0xFF) != u32::from(byte) {
                 return None;
             }
             at ^= offset(unit);
-            if unit >> 8 & 1 == 1 {
+            if (unit >> 8) & 1 == 1 {
                 let start = (self.trie.get(at)? & !(1 << 31)) as usize;
                 let rest = self.replacements.get(start..)?;
                 return rest.split('\0').next();
@@ -84,7 +84,7 @@ impl Precompiled {
 }
 
 fn offset(unit: u32) -> usize {
-    ((unit >> 10) << ((unit & 1 << 9) >> 6)) as usize
+    ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize
 }
 
 /// Adds `with` in place of `count` characters. The reference looks back over all that was added
@@ -116,7 +116,7 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
                 b'/' => 63,
                 _ => return None,
             };
-            bits = bits << 6 | u32::from(value);
+            bits = (bits << 6) | u32::from(value);
         }
         match chunk.len() {
             4 => bytes.extend_from_slice(&bits.to_be_bytes()[1..]),

@@ -119,11 +119,7 @@ impl PreTokenizer {
             Self::ByteLevel {
                 add_prefix_space: true,
                 ..
-            } => {
-                if !text.as_str().starts_with(' ') {
-                    text.prepend(" ");
-                }
-            }
+            } if !text.as_str().starts_with(' ') => text.prepend(" "),
             Self::Metaspace { mark, prepend, .. } => {
                 let mark_text = mark.encode_utf8(&mut [0; 4]).to_owned();
                 let spaces: Vec<_> = text
@@ -232,7 +228,7 @@ fn whole(text: &str) -> Vec<Range<usize>> {
     if text.is_empty() {
         Vec::new()
     } else {
-        vec![0..text.len()]
+        std::iter::once(0..text.len()).collect()
     }
 }
 

@@ -44,8 +44,15 @@ pub(crate) struct Classes {
 impl Classes {
     /// The classes of `c`.
     pub(crate) fn of(&self, c: char) -> Class {
-        let code = c as usize;
-        self.blocks[usize::from(self.block_of[code / BLOCK])][code % BLOCK]
+        self.of_code(u32::from(c))
+    }
+
+    /// The classes of a code point; none beyond U+10FFFF.
+    #[inline]
+    pub(crate) fn of_code(&self, code: u32) -> Class {
+        let code = code as usize;
+        let block = self.block_of.get(code / BLOCK).copied().unwrap_or(0);
+        self.blocks[usize::from(block)][code % BLOCK]
     }
 
     /// The classes of an ASCII character.

@@ -50,7 +50,7 @@ impl Stable {
     pub(crate) fn is_composed(&self, text: &str) -> bool {
         text.chars().all(|c| {
             let code = u32::from(c);
-            code < 0x80 || (code < END && self.0[code as usize / 64] >> (code % 64) & 1 == 1)
+            code < 0x80 || (code < END && (self.0[code as usize / 64] >> (code % 64)) & 1 == 1)
         })
     }
 }

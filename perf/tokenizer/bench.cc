@@ -1,0 +1,195 @@
+// What the tokenizer costs on a text, document by document or in batches by several threads.
+//   bazel run //perf/tokenizer:bench_tokenizer -- --model tokenizer.json --input_file text.txt
+//       [--threads=N] [--prefix_k=BYTES --prefix_cache_entries=N]
+
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "perf/bench/bench.h"
+#include "rust/ffi/infeng_tokenizer.h"
+
+namespace infeng {
+namespace {
+
+bench::Planted planted;
+
+// Flags of this benchmark alone; the others are bench::Main's.
+struct Options {
+  std::string model;
+  std::string input_file;
+  size_t prefix_k = 0;
+  size_t prefix_cache_entries = 0;
+} options;
+
+[[noreturn]] void Fail(const std::string& message) {
+  std::fprintf(stderr, "bench_tokenizer: %s\n", message.c_str());
+  std::exit(1);
+}
+
+const uint8_t* Bytes(std::string_view text) {
+  return reinterpret_cast<const uint8_t*>(text.data());
+}
+
+// A tokenizer and the documents of the text: about 4 KB each, cut at line ends.
+struct Data {
+  Data() : tokenizer(nullptr, infeng_tokenizer_free) {
+    char* error = nullptr;
+    tokenizer.reset(
+        infeng_tokenizer_from_file(Bytes(options.model), options.model.size(), &error));
+    if (!tokenizer) Fail(error);
+    infeng_tokenizer_set_prefix_cache(tokenizer.get(), options.prefix_k,
+                                      options.prefix_cache_entries);
+    std::ifstream file(options.input_file, std::ios::binary);
+    if (!file) Fail(options.input_file + ": cannot open");
+    std::stringstream buffer;
+    buffer << file.rdbuf();
+    text = std::move(buffer).str();
+    const std::string_view all = text;
+    size_t start = 0;
+    while (start < all.size()) {
+      size_t end = all.find('\n', start + 4096);
+      end = end == std::string_view::npos ? all.size() : end + 1;
+      const std::string_view part = all.substr(start, end - start);
+      inputs.push_back({Bytes(part), part.size(), nullptr, 0});
+      start = end;
+    }
+    if (inputs.empty()) Fail(options.input_file + ": is empty");
+  }
+
+  std::unique_ptr<InfengTokenizer, decltype(&infeng_tokenizer_free)> tokenizer;
+  std::string text;
+  std::vector<InfengInput> inputs;
+};
+
+Data& GetData() {
+  static Data data;
+  return data;
+}
+
+// One document a call, each time the next.
+void Encode(benchmark::State& state) {
+  Data& data = GetData();
+  static size_t next = 0;
+  size_t bytes = 0;
+  size_t tokens = 0;
+  for (auto _ : state) {
+    const InfengInput& input = data.inputs[next++ % data.inputs.size()];
+    do {
+      InfengIds ids;
+      char* error = nullptr;
+      if (!infeng_tokenizer_encode(data.tokenizer.get(), input.text, input.text_len, 0, &ids,
+                                   &error)) {
+        Fail(error);
+      }
+      tokens += ids.len;
+      infeng_ids_free(ids);
+    } while (planted.Due());
+    bytes += input.text_len;
+  }
+  state.SetBytesProcessed(static_cast<int64_t>(bytes));
+  state.counters["tokens"] =
+      benchmark::Counter(static_cast<double>(tokens), benchmark::Counter::kIsRate);
+}
+
+// All documents a call, by --threads threads.
+void EncodeBatch(benchmark::State& state) {
+  Data& data = GetData();
+  const auto threads = static_cast<size_t>(bench::GetFlags().threads);
+  std::vector<size_t> ends(data.inputs.size());
+  for (auto _ : state) {
+    do {
+      InfengIds ids;
+      char* error = nullptr;
+      if (!infeng_tokenizer_encode_batch(data.tokenizer.get(), data.inputs.data(),
+                                         data.inputs.size(), 0, threads, &ids, ends.data(),
+                                         &error)) {
+        Fail(error);
+      }
+      infeng_ids_free(ids);
+    } while (planted.Due());
+  }
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * data.text.size()));
+  state.counters["tokens"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * ends.back()),
+                         benchmark::Counter::kIsRate);
+}
+
+// Ids back to text.
+void Decode(benchmark::State& state) {
+  Data& data = GetData();
+  InfengIds ids;
+  char* error = nullptr;
+  if (!infeng_tokenizer_encode(data.tokenizer.get(), Bytes(data.text), data.text.size(), 0, &ids,
+                               &error)) {
+    Fail(error);
+  }
+  for (auto _ : state) {
+    InfengText text;
+    if (!infeng_tokenizer_decode(data.tokenizer.get(), ids.data, ids.len, false, &text, &error)) {
+      Fail(error);
+    }
+    infeng_text_free(text);
+  }
+  infeng_ids_free(ids);
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * data.text.size()));
+}
+
+void Prepare() {
+  if (options.model.empty() || options.input_file.empty()) {
+    Fail("--model and --input_file are needed");
+  }
+  benchmark::RegisterBenchmark("Encode", Encode);
+  benchmark::RegisterBenchmark("EncodeBatch", EncodeBatch)->UseRealTime();
+  benchmark::RegisterBenchmark("Decode", Decode);
+}
+
+// Takes `--name=value` or `--name value` off the arguments.
+bool Take(std::vector<char*>* arguments, size_t at, std::string_view name, std::string* value) {
+  const std::string_view argument = (*arguments)[at];
+  if (argument.substr(0, name.size()) != name) return false;
+  const auto begin = arguments->begin() + static_cast<std::ptrdiff_t>(at);
+  if (argument.size() > name.size() && argument[name.size()] == '=') {
+    *value = argument.substr(name.size() + 1);
+    arguments->erase(begin);
+    return true;
+  }
+  if (argument.size() != name.size() || at + 1 >= arguments->size()) return false;
+  *value = (*arguments)[at + 1];
+  arguments->erase(begin, begin + 2);
+  return true;
+}
+
+}  // namespace
+}  // namespace infeng
+
+int main(int argc, char** argv) {
+  std::vector<char*> arguments(argv, argv + argc);
+  std::string number;
+  for (size_t at = 1; at < arguments.size();) {
+    using infeng::options;
+    using infeng::Take;
+    if (Take(&arguments, at, "--model", &options.model) ||
+        Take(&arguments, at, "--input_file", &options.input_file)) {
+      continue;
+    }
+    if (Take(&arguments, at, "--prefix_k", &number)) {
+      options.prefix_k = std::strtoul(number.c_str(), nullptr, 10);
+    } else if (Take(&arguments, at, "--prefix_cache_entries", &number)) {
+      options.prefix_cache_entries = std::strtoul(number.c_str(), nullptr, 10);
+    } else {
+      ++at;
+    }
+  }
+  return infeng::bench::Main(static_cast<int>(arguments.size()), arguments.data(),
+                             infeng::Prepare);
+}
