@@ -282,15 +282,19 @@ def test_post_processors_truncation_padding(post_processor):
     pre = pre_tokenizer("ByteLevel", add_prefix_space=True, trim_offsets=True, use_regex=True)
     for truncation in TRUNCATIONS:
         for padding in PADDINGS if truncation is None else rng.sample(PADDINGS, 3):
-            pair = Pair(
-                document(
-                    pre_tokenizer=pre,
-                    post_processor=post_processor,
-                    truncation=truncation,
-                    padding=padding,
-                    added_tokens=ADDED,
-                )
+            source = document(
+                pre_tokenizer=pre,
+                post_processor=post_processor,
+                truncation=truncation,
+                padding=padding,
+                added_tokens=ADDED,
             )
+            try:
+                pair = Pair(source)
+            except ValueError as error:
+                # The reference loads it, and wraps around below zero when it truncates.
+                assert "leaves no room" in str(error) and truncation["max_length"] <= 5
+                continue
             batch = [*texts, *((rng.choice(texts), rng.choice(texts)) for _ in range(30))]
             for special in (True, False):
                 check_one_by_one(pair, batch, special)
@@ -350,9 +354,15 @@ VOCAB += [
     "  i  ",
 ]
 REPLACE = {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}
+BYTE_LEVEL = {
+    "type": "ByteLevel",
+    "add_prefix_space": True,
+    "trim_offsets": True,
+    "use_regex": True,
+}
 DECODERS = [
     None,
-    {"type": "ByteLevel"},
+    BYTE_LEVEL,
     {"type": "WordPiece", "prefix": "##", "cleanup": True},
     {"type": "WordPiece", "prefix": "##", "cleanup": False},
     *[
@@ -375,9 +385,10 @@ DECODERS = [
         }
         for end in ([], [{"type": "Strip", "content": " ", "start": 1, "stop": 0}])
     ],
+    # With both ends the reference panics on a short text.
     {
         "type": "Sequence",
-        "decoders": [{"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 1}],
+        "decoders": [{"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 0}],
     },
 ]
 
@@ -392,4 +403,4 @@ def test_decoders(decoder):
     rng = random.Random(26)
     for _ in range(5000):
         ids = rng.choices(range(len(VOCAB) + 2), k=rng.randrange(1, 8))
-        pair.check_decode(ids, stream=decoder == {"type": "ByteLevel"})
+        pair.check_decode(ids, stream=decoder == BYTE_LEVEL)
