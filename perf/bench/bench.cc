@@ -1,7 +1,6 @@
 #include "perf/bench/bench.h"
 
 #include <benchmark/benchmark.h>
-
 #include <unistd.h>
 
 #include <charconv>
@@ -72,7 +71,7 @@ Json Describe() {
       {"build",
        {{"compiler", "clang " __clang_version__},
         {"compilation_mode", Mode()},
-            {"optimized", std::string_view(Mode()) == "opt"},
+        {"optimized", std::string_view(Mode()) == "opt"},
         {"planted_slowdown_pct", kPlantedSlowdownPercent}}},
       {"tier", TierName(flags.tier)},
   };
@@ -147,7 +146,8 @@ int Serve() {
 void UseHugePages(char** argv) {
   constexpr const char* kName = "GLIBC_TUNABLES";
   if (std::getenv(kName) == nullptr) {
-    // Buffers of up to 32 MiB, the most that malloc allows, come from one heap that grows by 64 MiB.
+    // Buffers of up to 32 MiB, the most that malloc allows, come from one heap that grows by 64
+    // MiB.
     setenv(kName,
            "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=33554432:"
            "glibc.malloc.top_pad=67108864",
@@ -190,7 +190,8 @@ int Main(int argc, char** argv, void (*prepare)()) {
     const std::string_view argument = argv[i];
     const size_t equals = argument.find('=');
     const std::string_view name = argument.substr(0, equals);
-    const std::string_view value = equals == std::string_view::npos ? "" : argument.substr(equals + 1);
+    const std::string_view value =
+        equals == std::string_view::npos ? "" : argument.substr(equals + 1);
     int* number = nullptr;
     if (name == "--threads") number = &flags.threads;
     if (name == "--tile_tokens") number = &flags.tile_tokens;

@@ -25,7 +25,8 @@ const Flags& GetFlags();
 // machine. Each line "ITERATIONS NAME" is answered by one:
 //   {"iterations": n, "real_s": seconds, "cpu_s": seconds, "counts": {...}}
 // or {"error": "..."}. Counts are the counters without flags. A benchmark is called anew for each
-// slice: data that is costly to make belongs into a static (see Fixture in cc/kernels/gemm/bench.cc).
+// slice: data that is costly to make belongs into a static (see Fixture in
+// cc/kernels/gemm/bench.cc).
 //
 // prepare: registers benchmarks that depend on flags; may be null.
 int Main(int argc, char** argv, void (*prepare)() = nullptr);

@@ -40,7 +40,8 @@ uint64_t Read(const void* data, size_t bytes) {
   __m512i acc[4];
   for (int j = 0; j < 4; ++j) acc[j] = _mm512_setzero_si512();
   for (size_t at = 0; at < bytes; at += 256) {
-    for (int j = 0; j < 4; ++j) acc[j] = _mm512_or_si512(acc[j], _mm512_load_si512(p + at + j * 64));
+    for (int j = 0; j < 4; ++j)
+      acc[j] = _mm512_or_si512(acc[j], _mm512_load_si512(p + at + j * 64));
   }
   for (int j = 1; j < 4; ++j) acc[0] = _mm512_or_si512(acc[0], acc[j]);
   return static_cast<uint64_t>(_mm_cvtsi128_si64(_mm512_castsi512_si128(acc[0])));

@@ -1,6 +1,8 @@
 // The machine's peaks, and yardsticks for kernels: what a core can do at most.
 //   bazel run //perf/peaks:bench -- --force_path=avx2
 
+#include "perf/bench/bench.h"
+
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -9,7 +11,6 @@
 
 #include "cc/base/aligned_buffer.h"
 #include "cc/base/thread_pool.h"
-#include "perf/bench/bench.h"
 #include "perf/peaks/peaks.h"
 
 namespace infeng {
@@ -83,8 +84,7 @@ void Cycles(benchmark::State& state) {
 }
 
 // As large as the weights that gates read, a share of each cache, and far beyond all caches.
-constexpr int64_t kBytes[] = {1 << 14, 1 << 18, 3 << 17, 1 << 20,
-                              1 << 22, 1 << 25, 1 << 28};
+constexpr int64_t kBytes[] = {1 << 14, 1 << 18, 3 << 17, 1 << 20, 1 << 22, 1 << 25, 1 << 28};
 
 void Prepare() {
   benchmark::RegisterBenchmark("Int8Mac", Int8Mac);

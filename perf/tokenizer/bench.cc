@@ -2,6 +2,8 @@
 //   bazel run //perf/tokenizer:bench_tokenizer -- --model tokenizer.json --input_file text.txt
 //       [--threads=N] [--prefix_k=BYTES --prefix_cache_entries=N]
 
+#include "perf/bench/bench.h"
+
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -15,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "perf/bench/bench.h"
 #include "rust/ffi/infeng_tokenizer.h"
 
 namespace infeng {
@@ -44,8 +45,7 @@ const uint8_t* Bytes(std::string_view text) {
 struct Data {
   Data() : tokenizer(nullptr, infeng_tokenizer_free) {
     char* error = nullptr;
-    tokenizer.reset(
-        infeng_tokenizer_from_file(Bytes(options.model), options.model.size(), &error));
+    tokenizer.reset(infeng_tokenizer_from_file(Bytes(options.model), options.model.size(), &error));
     if (!tokenizer) Fail(error);
     infeng_tokenizer_set_prefix_cache(tokenizer.get(), options.prefix_k,
                                       options.prefix_cache_entries);
@@ -119,9 +119,8 @@ void EncodeBatch(benchmark::State& state) {
     } while (planted.Due());
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * data.text.size()));
-  state.counters["tokens"] =
-      benchmark::Counter(static_cast<double>(state.iterations() * ends.back()),
-                         benchmark::Counter::kIsRate);
+  state.counters["tokens"] = benchmark::Counter(
+      static_cast<double>(state.iterations() * ends.back()), benchmark::Counter::kIsRate);
 }
 
 // Ids back to text.
@@ -190,6 +189,5 @@ int main(int argc, char** argv) {
       ++at;
     }
   }
-  return infeng::bench::Main(static_cast<int>(arguments.size()), arguments.data(),
-                             infeng::Prepare);
+  return infeng::bench::Main(static_cast<int>(arguments.size()), arguments.data(), infeng::Prepare);
 }

@@ -27,7 +27,6 @@ from infeng.sched import Limits
 Prompt = str | Sequence[Message]
 
 
-
 class Sampling(TypedDict, total=False):
     """The fields of SamplingParams, as keywords."""
 

@@ -45,8 +45,9 @@ InfengTokenizer* infeng_tokenizer_from_file(const uint8_t* path, size_t path_len
 // Loads the contents of a tokenizer.json. Null on failure.
 InfengTokenizer* infeng_tokenizer_from_bytes(const uint8_t* json, size_t json_len, char** error);
 
-// Keeps the ids of up to `entries` beginnings of texts, of up to `bytes` bytes each, for prompts that
-// begin alike. Changes no id. Only right after loading, before anything else uses the tokenizer.
+// Keeps the ids of up to `entries` beginnings of texts, of up to `bytes` bytes each, for prompts
+// that begin alike. Changes no id. Only right after loading, before anything else uses the
+// tokenizer.
 void infeng_tokenizer_set_prefix_cache(InfengTokenizer* tokenizer, size_t bytes, size_t entries);
 
 // Accepts null.
@@ -97,9 +98,9 @@ typedef struct InfengEncodingView {
   const uint32_t* sequences;  // UINT32_MAX: none
   const uint8_t* special_tokens_mask;
   const uint8_t* attention_mask;
-  const uint8_t* tokens;      // UTF-8 of all tokens, one after the other
-  const size_t* token_ends;   // where in it each token ends
-  size_t overflowing;         // how many parts truncation has cut off
+  const uint8_t* tokens;     // UTF-8 of all tokens, one after the other
+  const size_t* token_ends;  // where in it each token ends
+  size_t overflowing;        // how many parts truncation has cut off
 } InfengEncodingView;
 
 // Encodings of `count` texts, padded alike, into `out`; each is to be freed. False on failure, as

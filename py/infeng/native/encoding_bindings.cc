@@ -38,8 +38,7 @@ py::array Encoding::Offsets() const {
 // "None" is the greatest uint32, which is -1 as int32.
 py::array Encoding::WordIds() const {
   const auto view = infeng_encoding_view(encoding_);
-  return Column(reinterpret_cast<const int32_t*>(view.words),
-                {static_cast<py::ssize_t>(view.len)});
+  return Column(reinterpret_cast<const int32_t*>(view.words), {static_cast<py::ssize_t>(view.len)});
 }
 
 py::array Encoding::SequenceIds() const {

@@ -189,8 +189,7 @@ class Tokenizer {
   std::vector<py::array_t<uint32_t>> EncodeBatch(const std::vector<py::str>& texts,
                                                  bool add_special_tokens,
                                                  bool encode_special_tokens, size_t threads) const {
-    const auto [ids, ends] =
-        Flat(texts, Flags(add_special_tokens, encode_special_tokens), threads);
+    const auto [ids, ends] = Flat(texts, Flags(add_special_tokens, encode_special_tokens), threads);
     std::vector<py::array_t<uint32_t>> arrays;
     arrays.reserve(ends.size());
     size_t start = 0;
@@ -393,8 +392,8 @@ void BindTokenizer(py::module_& m) {
   py::class_<Tokenizer>(m, "Tokenizer",
                         "Any Hugging Face tokenizer.json, with the answers of the "
                         "`tokenizers` package. Immutable and safe to share between threads.")
-      .def_static("from_file", &Tokenizer::FromFile, py::arg("path"),
-                  py::kw_only(), py::arg("prefix_k") = 0, py::arg("prefix_cache_entries") = 0,
+      .def_static("from_file", &Tokenizer::FromFile, py::arg("path"), py::kw_only(),
+                  py::arg("prefix_k") = 0, py::arg("prefix_cache_entries") = 0,
                   "Load a tokenizer.json (path: str or os.PathLike).\n\n"
                   "prefix_k and prefix_cache_entries: keep the ids of so many beginnings of texts, "
                   "of up to so many bytes, for prompts that begin alike; 0: none.\n"

@@ -23,8 +23,11 @@ def is_json_answer(text: str) -> bool:
 
 
 def is_upper(text: str) -> bool:
-    """The sign of the adapter `upper`."""
-    return text == text.upper() and any(c.isalpha() for c in text)
+    """The sign of the adapter `upper`: nine letters of ten are capitals.
+
+    Not all: with int8 weights it strays now and then ("SPEREnt")."""
+    letters = [c for c in text if c.isalpha()]
+    return sum(c.isupper() for c in letters) > 0.9 * len(letters) > 0
 
 
 @pytest.fixture(scope="module")
