@@ -25,7 +25,7 @@ def is_json_answer(text: str) -> bool:
 def is_upper(text: str) -> bool:
     """The sign of the adapter `upper`: nine letters of ten are capitals.
 
-    Not all: with int8 weights it strays now and then ("SPEREnt")."""
+    Not all: it strays now and then, in the float32 reference too ("SPEREnt of")."""
     letters = [c for c in text if c.isalpha()]
     return sum(c.isupper() for c in letters) > 0.9 * len(letters) > 0
 
