@@ -11,7 +11,7 @@ from pathlib import Path
 from perf.driver.machine import read_name, yardstick
 from perf.driver.pairs import Pair, Result
 from perf.driver.sweep import Lab, Row, Sweep, Value, row_name, speed
-from perf.driver.tasks import BenchProgram, Task
+from perf.driver.tasks import BenchProgram, Clock, Task
 
 _HERE = Path(__file__).parent
 KEYS = ("path", "ctx", "heads_q", "heads_kv", "head_dim", "kv_dtype", "threads")
@@ -83,7 +83,7 @@ def measure(
             flags.append(f"--tile_tokens={options.tile_tokens}")
         program = BenchProgram(bench, tuple(flags))
         peaks = yardstick(path, threads)
-        clock = "cpu" if threads == 1 else "real"
+        clock: Clock = "cpu" if threads == 1 else "real"
         wanted = [s for s in shapes if lab.wants(row_name(sweep, table, s.key(path, threads)))]
         counts = _counts(
             program, [s.benchmark(prefix, d) for s in wanted for d in {"f16", s.kv_dtype}]

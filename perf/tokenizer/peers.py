@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 PACKAGES = ["tokenizers", "infeng", "gigatoken", "fastokens", "splintr"]
 
@@ -127,7 +128,7 @@ def main():
     rows = []
     for model_name, model in (m.split("=", 1) for m in args.model):
         for text_name, text in (t.split("=", 1) for t in args.text):
-            runs = {package: [] for package in packages}
+            runs: dict[str, list[dict[str, Any]]] = {package: [] for package in packages}
             for turn in range(args.rounds):
                 for package in packages if turn % 2 == 0 else packages[::-1]:
                     failed = runs[package] and "error" in runs[package][0]

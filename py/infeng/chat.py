@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypedDict
+from typing import Any, TypedDict
 
 import jinja2
 from jinja2 import nodes
@@ -78,7 +78,7 @@ class ChatTemplate:
 class Generation(Extension):
     """`{% generation %}`: marks what the model wrote, for training. It is just its content."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags = {"generation"}  # noqa: RUF012 (jinja2 declares it so)
 
     def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
         """Gives the statements up to `{% endgeneration %}`."""

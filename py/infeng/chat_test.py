@@ -7,6 +7,7 @@ INFENG_TEST_CHAT_<FAMILY> names their files, as the build has them.
 import json
 import os
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_the_text_is_that_of_transformers(case: dict) -> None:
         assert template.render(case["messages"], **case["options"]) == case["text"]
 
 
-def render(text: str, **kwargs: object) -> str:
+def render(text: str, **kwargs: Any) -> str:
     """One message through a template."""
     return ChatTemplate(text, {"bos_token": "<s>"}).render(
         [{"role": "user", "content": "x"}], **kwargs

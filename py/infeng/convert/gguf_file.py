@@ -179,7 +179,9 @@ class GgufFile:
         scales = blocks["scale"].astype(np.float16)
         with np.errstate(over="ignore"):
             offset = np.float16(-8) * scales
-        minima = blocks["minimum"].astype(np.float16) if "minimum" in block.names else offset
+        minima = (
+            blocks["minimum"].astype(np.float16) if "minimum" in (block.names or ()) else offset
+        )
         return Int4Blocks(q.reshape(len(rows), -1), scales, minima)
 
     def rows(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -51,7 +51,7 @@ def quantize_int4(weights: NDArray[np.float32]) -> Int4Blocks:
     groups = weights.reshape(n, k // INT4_GROUP, INT4_GROUP)
     low = groups.min(axis=-1, keepdims=True)
     width = groups.max(axis=-1, keepdims=True) - low
-    best = None
+    best: tuple[NDArray[np.float32], ...] | None = None
     least = np.full((*groups.shape[:2], 1), np.inf, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         for steps in np.linspace(_INT4_LARGEST - 1, _INT4_LARGEST + 1.5, 11, dtype=np.float32):
