@@ -70,8 +70,8 @@ StatusOr<Module> ParseModule(std::string_view name) {
 
 ModuleShape ShapeOf(const ModelConfig& config, Module module) {
   const auto hidden = static_cast<size_t>(config.hidden_size);
-  const auto q = static_cast<size_t>(config.num_attention_heads * config.head_dim);
-  const auto kv = static_cast<size_t>(config.num_key_value_heads * config.head_dim);
+  const auto q = size_t{config.num_attention_heads} * config.head_dim;
+  const auto kv = size_t{config.num_key_value_heads} * config.head_dim;
   const auto inner = static_cast<size_t>(config.intermediate_size);
   switch (module) {
     case Module::kQ:

@@ -46,11 +46,10 @@ void KeyProducts(Work& w, size_t chunk, size_t query, size_t begin, size_t end) 
         Store(w.scores[query + r] + (panel + p) * 16, K::Float(sum[r][p]));
       }
     }
-    panel += P;
   };
-  while (panel + kTile <= end) run(Constant<kTile>());
+  for (; panel + kTile <= end; panel += kTile) run(Constant<kTile>());
   if constexpr (kTile > 1) {
-    while (panel < end) run(Constant<1>());
+    for (; panel < end; ++panel) run(Constant<1>());
   }
 }
 
@@ -108,11 +107,10 @@ void ValueProducts(const Work& w, size_t chunk, size_t query, Range range, bool 
         Store(to, o);
       }
     }
-    panel += P;
   };
-  while (panel + kTile <= count) run(Constant<kTile>());
+  for (; panel + kTile <= count; panel += kTile) run(Constant<kTile>());
   if constexpr (kTile > 1) {
-    while (panel < count) run(Constant<1>());
+    for (; panel < count; ++panel) run(Constant<1>());
   }
 }
 

@@ -243,7 +243,7 @@ mod tests {
         text.expand(|c| [c, '-'].into_iter());
         assert_eq!(text.as_str(), "é-b-");
         assert_eq!(offsets(&text), [(1, 3), (1, 3), (1, 3), (3, 4), (3, 4)]);
-        text.replace(&[0..3], "xy");
+        text.replace(std::slice::from_ref(&(0..3)), "xy");
         assert_eq!(text.as_str(), "xyb-");
         assert_eq!(offsets(&text), [(1, 3), (1, 3), (3, 4), (3, 4)]);
         text.prepend("_");

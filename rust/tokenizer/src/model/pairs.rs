@@ -140,7 +140,7 @@ mod tests {
         for i in 0..10_000 {
             pairs.insert(i % 97, i, i, i + 1);
         }
-        pairs.insert(5 % 97, 5, 77, 78);
+        pairs.insert(5, 5, 77, 78);
         assert_eq!(pairs.get(5, 5), Some(Merge { rank: 77, id: 78 }));
         for i in 6..10_000 {
             assert_eq!(pairs.get(i % 97, i).map(|m| m.id), Some(i + 1));
