@@ -30,7 +30,7 @@ std::string TinyModel(const ModelConfig& config, bool int8, bool int4) {
   return WriteTestFile(BuildInfq(options));
 }
 
-std::unique_ptr<Engine> OpenTiny(const std::string& path, EngineOptions options) {
+std::unique_ptr<Engine> OpenTiny(const std::string& path, const EngineOptions& options) {
   auto engine = Engine::Open(path, options);
   EXPECT_TRUE(engine.ok()) << engine.status().message();
   return engine.ok() ? std::move(engine).value() : nullptr;

@@ -18,7 +18,7 @@ ModelConfig OddConfig();
 std::string TinyModel(const ModelConfig& config, bool int8, bool int4 = false);
 
 // An engine on it; fails the test if it does not open.
-std::unique_ptr<Engine> OpenTiny(const std::string& path, EngineOptions options);
+std::unique_ptr<Engine> OpenTiny(const std::string& path, const EngineOptions& options);
 
 // Random ids below vocab_size.
 std::vector<uint32_t> RandomIds(size_t count, size_t vocab_size, uint32_t seed);
