@@ -54,7 +54,7 @@ def _clang_tidy_aspect_impl(target, ctx):
         ctx.actions.run_shell(
             # Paths as in the checkout, not as in the sandbox.
             command = """"$@" > {0} 2>&1 ||
-                {{ sed -e "s|$PWD/||" -e '/warnings* generated/d' {0}; exit 1; }}""".format(
+                {{ sed -e "s|$PWD/||" -e '/ warnings* generated/d' {0}; exit 1; }}""".format(
                 report.path,
             ),
             arguments = [
