@@ -171,7 +171,7 @@ AttendArgs Attention::Args(const Tile& tile, size_t layer, float* out, size_t ou
   const size_t at = query * layout_.block.padded_dim;
   AttendArgs args = {};
   args.q = integer_ ? static_cast<const void*>(q_i16_.data() + at) : q_f32_.data() + at;
-  args.q_scale = q_scale_.data() + query;
+  args.q_scale = integer_ ? q_scale_.data() + query : nullptr;
   args.rows = tile.rows;
   args.heads = tile.heads;
   args.position = rows_[tile.row].position;
