@@ -77,7 +77,9 @@ def _judge_pair(args: argparse.Namespace, rules: Rules) -> int:
         summary = _summary_of(args.native, rules)
         baseline = load(args.baseline)
         check_comparable(summary, baseline)
-        verdicts += judge_baseline(summary, baseline, rules.comparison, rules.spread_limit)
+        verdicts += judge_baseline(
+            summary, baseline, rules.comparison, rules.spread_limit, tolerance=rules.tolerance
+        )
     return _print(args, rules, verdicts)
 
 

@@ -29,6 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
                 "comparison": "yardstick",
                 "spread_limit": 0.02,
                 "attempts": 3,
+                "tolerance": 0.03,
                 "pair": {"name": "hf", "join": ["model", "corpus"], "value": "tokens_per_s"},
             }
         )

@@ -23,6 +23,7 @@ from perf.gate.summary import Summary, check_comparable, check_csv, load
 from perf.gate.verdict import (
     EXACT,
     SPREAD_LIMIT,
+    TOLERANCE,
     Bound,
     Outcome,
     Verdict,
@@ -57,6 +58,7 @@ class Rules:
     spread_limit: float = SPREAD_LIMIT
     attempts: int = 3
     pair: CsvPair | None = None
+    tolerance: float = TOLERANCE
 
 
 def read_rules(path: Path) -> Rules:
@@ -70,6 +72,7 @@ def read_rules(path: Path) -> Rules:
         data["spread_limit"],
         data["attempts"],
         CsvPair(**data["pair"]) if data.get("pair") else None,
+        data["tolerance"],
     )
 
 
@@ -81,7 +84,7 @@ def judge(
     if baseline and rules.comparison:
         check_comparable(summary, baseline)
         verdicts += judge_baseline(
-            summary, baseline, rules.comparison, rules.spread_limit, every_row
+            summary, baseline, rules.comparison, rules.spread_limit, every_row, rules.tolerance
         )
     return verdicts
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,11 @@ def test_a_baseline_needs_a_reason(tmp_path: Path) -> None:
     path = samples.save(tmp_path, samples.row(1, yardstick=samples.comparison()))
     with pytest.raises(store.BaselineError, match="--reason"):
         store.write(load(path), tmp_path / "baseline.json", " ")
+
+
+def test_a_gate_may_tolerate_more(tmp_path: Path, baselines: Path) -> None:
+    rules = replace(RULES, tolerance=0.1)
+    settled, _ = settle(rules, runs(tmp_path, 0.47), [baselines], True, say=lambda _: None)
+    assert overall(settled) is Outcome.PASS
+    settled, _ = settle(rules, runs(tmp_path, 0.44, 0.44), [baselines], True, say=lambda _: None)
+    assert overall(settled) is Outcome.FAIL
