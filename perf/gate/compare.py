@@ -78,7 +78,7 @@ def _judge_pair(args: argparse.Namespace, rules: Rules) -> int:
         baseline = load(args.baseline)
         check_comparable(summary, baseline)
         verdicts += judge_baseline(
-            summary, baseline, rules.comparison, rules.spread_limit, tolerance=rules.tolerance
+            summary, baseline, rules.comparison, rules.spread_limit, False, rules.tolerance
         )
     return _print(args, rules, verdicts)
 
