@@ -1,7 +1,8 @@
 """The gate: runs a sweep, judges it against bounds and baseline, prints the table.
 
-A failure must show twice, in two runs of the sweep, and an inconclusive row is measured anew:
-at most `attempts` runs, of the rows in question only."""
+A failure must show twice, in two runs of the sweep, and a row that is inconclusive or doubtful is
+measured anew: at most `attempts` runs, of the rows in question only. Few rows get more epochs in the
+same time, so what the first run leaves open the next ones settle."""
 
 from __future__ import annotations
 
@@ -123,6 +124,7 @@ def settle(
             if v.row
             and (
                 v.outcome is Outcome.INCONCLUSIVE
+                or v.doubtful
                 or (v.outcome is Outcome.FAIL and failures[v.what] < _FAILURES)
             )
             and v.interval != EXACT
@@ -132,7 +134,8 @@ def settle(
         names = sorted({v.row.name for v in open_verdicts.values() if v.row})
         say(f"run {attempt} of at most {rules.attempts}, for {len(names)} rows:")
         for v in open_verdicts.values():
-            say(f"  {v.outcome.value} {v.what} {v.measured} {v.reason}")
+            reason = "is doubtful" if v.doubtful else v.reason
+            say(f"  {v.outcome.value} {v.what} {v.measured} {v.interval} {reason}")
         again = judge(rules, measure(names), baseline, every_row=False)
         verdicts = [_newer(v, again, open_verdicts) for v in verdicts]
         failures.update(

@@ -38,6 +38,7 @@ class Verdict:
     bound: str = ""
     reason: str = ""
     row: Row | None = None
+    doubtful: bool = False  # passed, but the interval holds the tolerance: worth another run
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ def _against(
         f"≥ {math.exp(-tolerance):.3f}×",
         reason,
         new,
+        doubtful=outcome is Outcome.PASS and change - half < -tolerance,
     )
 
 
