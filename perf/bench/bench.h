@@ -34,7 +34,7 @@ struct Option {
 //   {"iterations": n, "real_s": seconds, "cpu_s": seconds, "counts": {...}}
 // or {"error": "..."}. Counts are the counters without flags. A benchmark is called anew for each
 // slice: data that is costly to make belongs into a static (see Fixture in
-// cc/kernels/gemm/bench.cc).
+// perf/sweeps/gemm/bench.cc).
 //
 // prepare: registers benchmarks that depend on flags; may be null. options: further flags.
 int Main(int argc, char** argv, void (*prepare)() = nullptr,

@@ -1,5 +1,5 @@
 // What the tokenizer costs on a text, document by document or in batches by several threads.
-//   bazel run //perf/tokenizer:bench_tokenizer -- --model tokenizer.json --input_file text.txt
+//   bazel run //perf/sweeps/tokenizer:bench_tokenizer -- --model tokenizer.json --input_file text.txt
 //       [--threads=N] [--prefix_k=BYTES --prefix_cache_entries=N]
 
 #include "perf/bench/bench.h"

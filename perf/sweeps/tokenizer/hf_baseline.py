@@ -1,6 +1,6 @@
 """Hugging Face's `tokenizers` on a text, as a CSV of the columns of tokenizer.csv.
 
-    tools/bazel run //perf/tokenizer:hf_baseline -- --model tokenizer.json --input_file text.txt
+    tools/bazel run //perf/sweeps/tokenizer:hf_baseline -- --model tokenizer.json --input_file text.txt
         --threads 2 --output tokenizer_py.csv
 
 Both flags take NAME=FILE too, as //perf:tokenizer_sweep does: rows of one name are compared. Documents of about 4,000 characters, cut at line ends; the median of --reps rounds over all of them.
