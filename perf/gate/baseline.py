@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,8 @@ def find(folders: Iterable[Path], hardware_key: str, sweep: str) -> Path | None:
     return None
 
 
-def refusals(summary: Summary, spread_limit: float = SPREAD_LIMIT) -> list[str]:
-    """Why a run may not become a baseline; [] if it may."""
-    build = summary.meta["build"]
+def build_refusals(build: Mapping[str, Any]) -> list[str]:
+    """Why no run of this build (`_meta.build`) may become a baseline; [] if one may."""
     reasons = []
     if build.get("dirty") is None or build.get("commit") is None:
         reasons.append("the commit is unknown: measure in a git checkout")
@@ -42,6 +41,12 @@ def refusals(summary: Summary, spread_limit: float = SPREAD_LIMIT) -> list[str]:
         reasons.append(f"not an optimised build (compilation mode {mode}): measure with -c opt")
     if build.get("planted_slowdown_pct"):
         reasons.append(f"a slowdown of {build['planted_slowdown_pct']} % is planted in this build")
+    return reasons
+
+
+def refusals(summary: Summary, spread_limit: float = SPREAD_LIMIT) -> list[str]:
+    """Why a run may not become a baseline; [] if it may."""
+    reasons = build_refusals(summary.meta["build"])
     worst = max(
         ((c.aa_spread, row.name) for row in summary.rows for c in row.comparisons.values()),
         default=None,

@@ -202,6 +202,17 @@ def run_sweep(
     return measure
 
 
+def described_build(program: Path) -> dict[str, Any]:
+    """`_meta.build` as a run of the sweep's program would have it. Raises InfengError."""
+    done = subprocess.run(
+        [str(program), "--describe"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise InfengError(done.stderr.strip() or f"{program.name}: exit {done.returncode}")
+    build: dict[str, Any] = json.loads(done.stdout)["build"]
+    return build
+
+
 def environment_flag(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 

@@ -283,3 +283,13 @@ def test_a_gate_may_tolerate_more(tmp_path: Path, baselines: Path) -> None:
     assert overall(settled) is Outcome.PASS
     settled, _ = settle(rules, runs(tmp_path, 0.44, 0.44), [baselines], True, say=lambda _: None)
     assert overall(settled) is Outcome.FAIL
+
+
+def test_what_the_interval_leaves_open_is_measured_again(tmp_path: Path, baselines: Path) -> None:
+    def of(first: float, *then: float) -> Outcome:
+        order = [runs(tmp_path, first, error=0.008), *[runs(tmp_path, r) for r in then]]
+        return outcome(lambda only: order.pop(0)(only), baselines)
+
+    assert of(0.48, 0.47, 0.47) is Outcome.FAIL
+    assert of(0.48, 0.5) is Outcome.PASS
+    assert of(0.48, 0.47, 0.5) is Outcome.PASS

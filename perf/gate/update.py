@@ -13,7 +13,7 @@ from pathlib import Path
 
 from infeng.errors import InfengError, one_line
 from perf.gate import baseline as store
-from perf.gate.gate import run_sweep
+from perf.gate.gate import described_build, run_sweep
 
 
 def main() -> int:
@@ -29,6 +29,9 @@ def main() -> int:
     program = Path(os.path.abspath(args.program))
     with tempfile.TemporaryDirectory() as folder:
         try:
+            # Before minutes are spent.
+            if problems := store.build_refusals(described_build(program)):
+                raise store.BaselineError(f"refused: {'; '.join(problems)}")
             summary = run_sweep(program, args.sweep_args, Path(folder), args.sweep)([])
             path = Path(workspace, "perf/baselines", summary.hardware_key, f"{args.sweep}.json")
             store.write(summary, path, args.reason)

@@ -12,14 +12,14 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy
 
 from infeng.errors import InputError, UsageError
 from infeng.native import Tokenizer
-from perf.driver.pairs import Pair, Result
+from perf.driver.pairs import FULL, QUICK, Pair, Result
 from perf.driver.sweep import Lab, Row, Sweep, Value, columns, main, row_name, speed
 from perf.driver.tasks import Clock, PythonProgram, Task
 
@@ -250,6 +250,9 @@ SWEEP = Sweep(
     },
     run=rows,
     add_arguments=add_arguments,
+    # Bounds and tolerance are wide, and rows are measured one by one.
+    quick=replace(QUICK, precision=0.01, max_epochs=20),
+    full=replace(FULL, precision=0.01, max_epochs=20),
 )
 
 if __name__ == "__main__":
