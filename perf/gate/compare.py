@@ -47,7 +47,7 @@ def main() -> int:
         summary = _summary_of(args.csv, rules)
         if args.update_baseline:
             path = args.baseline_out or _in_checkout(summary, rules)
-            store.write(summary, path, args.reason)
+            store.write(summary, path, args.reason, rules.comparison, rules.spread_limit)
             print(path)
             return 0
         return _judge(args, overridden(rules), summary, baselines)

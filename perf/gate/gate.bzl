@@ -231,10 +231,13 @@ def perf_gate(
         testonly = True,
         srcs = ["//perf/gate:update.py"],
         args = [
-            "--sweep=" + sweep_name,
+            "--rules=$(rootpath :{}.json)".format(rules),
             "--program=$(rootpath :{}_sweep)".format(name),
         ],
-        data = [":{}_sweep".format(name)],
+        data = [
+            ":{}.json".format(rules),
+            ":{}_sweep".format(name),
+        ],
         main = "//perf/gate:update.py",
         deps = ["//perf/gate"],
     )
