@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -181,7 +182,7 @@ bool Planted::Due() {
   return again_;
 }
 
-int Main(int argc, char** argv, void (*prepare)()) {
+int Main(int argc, char** argv, void (*prepare)(), const std::vector<Option>& options) {
   UseHugePages(argv);
   std::string force_path = "auto";
   bool slices = false;
@@ -192,6 +193,16 @@ int Main(int argc, char** argv, void (*prepare)()) {
     const std::string_view name = argument.substr(0, equals);
     const std::string_view value =
         equals == std::string_view::npos ? "" : argument.substr(equals + 1);
+    const auto option = std::find_if(options.begin(), options.end(),
+                                     [name](const Option& o) { return o.name == name; });
+    if (option != options.end()) {
+      if (equals == std::string_view::npos && i + 1 == argc) {
+        std::fprintf(stderr, "%s: expected a value\n", argv[i]);
+        return 2;
+      }
+      *option->value = equals == std::string_view::npos ? argv[++i] : std::string(value);
+      continue;
+    }
     int* number = nullptr;
     if (name == "--threads") number = &flags.threads;
     if (name == "--tile_tokens") number = &flags.tile_tokens;

@@ -2,6 +2,8 @@
 #define INFENG_PERF_BENCH_BENCH_H_
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cc/cpu/cpu.h"
 
@@ -18,6 +20,12 @@ struct Flags {
 // Of the command line; valid from Main on, so in benchmarks and in `prepare`.
 const Flags& GetFlags();
 
+// A flag of one benchmark alone: --NAME=VALUE or --NAME VALUE.
+struct Option {
+  std::string_view name;  // with its dashes
+  std::string* value;
+};
+
 // Runs the registered benchmarks as the command line says, and returns the exit code.
 //
 // With --slices the process stays and measures what standard input asks for, so that two of them
@@ -26,10 +34,11 @@ const Flags& GetFlags();
 //   {"iterations": n, "real_s": seconds, "cpu_s": seconds, "counts": {...}}
 // or {"error": "..."}. Counts are the counters without flags. A benchmark is called anew for each
 // slice: data that is costly to make belongs into a static (see Fixture in
-// cc/kernels/gemm/bench.cc).
+// perf/sweeps/gemm/bench.cc).
 //
-// prepare: registers benchmarks that depend on flags; may be null.
-int Main(int argc, char** argv, void (*prepare)() = nullptr);
+// prepare: registers benchmarks that depend on flags; may be null. options: further flags.
+int Main(int argc, char** argv, void (*prepare)() = nullptr,
+         const std::vector<Option>& options = {});
 
 // The slowdown that --//perf:planted_slowdown=PERCENT plants, to show that a gate sees it. The
 // kernel under test is run once more whenever Due() says so:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perf.driver.cores import Watch, choose_cores
 from perf.driver.tasks import MeasureError, Program, Session, Task
-from perf.gate.stats import Estimate, SampleError, estimate
+from perf.gate.stats import Epoch, Estimate, SampleError, epoch, estimate
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,16 @@ class Plan:
     the budget is reached."""
 
     slice_s: float = 0.004
-    blocks: int = 16
-    min_epochs: int = 8
-    max_epochs: int = 30
-    precision: float = 0.004
+    # Sixteen give an epoch no less noise: most of it lies between epochs.
+    blocks: int = 8
+    min_epochs: int = 12
+    max_epochs: int = 40
+    precision: float = 0.0025
     budget_s: float = 240.0
 
 
 FULL = Plan()
-QUICK = Plan(max_epochs=16, precision=0.005, budget_s=25.0)
+QUICK = Plan(budget_s=25.0)
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,13 @@ class Result:
     epochs: list[NDArray[np.float64]] = field(default_factory=list)  # [blocks][4] s per unit
     counts: dict[str, float] = field(default_factory=dict)  # of ours, per iteration
     reference_counts: dict[str, float] = field(default_factory=dict)
+    _said: list[Epoch] = field(default_factory=list)  # of the first epochs, which do not change
 
     def estimate(self) -> Estimate:
         """Raises MeasureError."""
         try:
-            return estimate(self.epochs)
+            self._said += [epoch(blocks) for blocks in self.epochs[len(self._said) :]]
+            return estimate(self._said)
         except SampleError as e:
             raise MeasureError(f"{self.pair.name}: {e}") from e
 
@@ -148,21 +151,21 @@ def known(result: Result, plan: Plan) -> bool:
 def _measure_epoch(
     results: list[Result], plan: Plan, iterations: dict[int, int], watch: Watch
 ) -> None:
-    epoch = _Epoch(iterations)
+    running = _Epoch(iterations)
     try:
         for result in results:
             pair = result.pair
             cores = choose_cores(pair.threads)
             watch.sample()
             for task in (pair.ours, pair.reference):
-                epoch.warm(task, cores, plan)
+                running.warm(task, cores, plan)
             blocks = []
             for _ in range(plan.blocks):
-                a1, result.counts = epoch.seconds(pair.ours, cores, plan)
-                b1, result.reference_counts = epoch.seconds(pair.reference, cores, plan)
-                b2, _ = epoch.seconds(pair.reference, cores, plan)
-                a2, _ = epoch.seconds(pair.ours, cores, plan)
+                a1, result.counts = running.seconds(pair.ours, cores, plan)
+                b1, result.reference_counts = running.seconds(pair.reference, cores, plan)
+                b2, _ = running.seconds(pair.reference, cores, plan)
+                a2, _ = running.seconds(pair.ours, cores, plan)
                 blocks.append([a1, b1, b2, a2])
             result.epochs.append(np.asarray(blocks))
     finally:
-        epoch.close()
+        running.close()

@@ -133,6 +133,10 @@ def main(sweep: Sweep, arguments: list[str] | None = None) -> int:
         os.chdir(folder)
     args = _parser(sweep).parse_args(arguments)
     try:
+        if args.describe:
+            described = machine.describe()
+            print(json.dumps({**described, "build": _build(described)}, indent=1))
+            return 0
         written = run(sweep, args)
     except KeyboardInterrupt:
         print(f"{sweep.name}_sweep: interrupted", file=sys.stderr)
@@ -165,6 +169,9 @@ def _parser(sweep: Sweep) -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=_positive, metavar="N", help="exactly so many epochs")
     parser.add_argument("--only", action="append", default=[], metavar="ROW", help="repeatable")
     parser.add_argument("--raw", action="store_true", help="every slice as well, as JSON")
+    parser.add_argument(
+        "--describe", action="store_true", help="print machine and build, measure nothing"
+    )
     sweep.add_arguments(parser)
     return parser
 
@@ -251,6 +258,17 @@ def _text(value: Value) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _build(described: dict[str, Any]) -> dict[str, Any]:
+    """_meta.build."""
+    head, dirty = machine.commit()
+    return {
+        **described["build"],
+        "commit": head,
+        "dirty": dirty,
+        "python": platform.python_version(),
+    }
+
+
 def _meta(
     sweep: Sweep,
     args: argparse.Namespace,
@@ -259,7 +277,6 @@ def _meta(
     watch: Watch,
     rows: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    head, dirty = machine.commit()
     spreads = [c["aa_spread"] for row in rows for c in row["comparisons"].values()]
     epochs = [c for row in rows for c in row["comparisons"].values()]
     return {
@@ -268,14 +285,9 @@ def _meta(
         "tables": {name: list(columns) for name, columns in sweep.tables.items()},
         "units": dict(sweep.units),
         "hardware": {**described["hardware"], "peaks": peaks.to_json()},
-        "build": {
-            **described["build"],
-            "commit": head,
-            "dirty": dirty,
-            "python": platform.python_version(),
-        },
+        "build": _build(described),
         "run": {
-            "arguments": {k: str(v) for k, v in vars(args).items() if k not in ("out", "html")},
+            "arguments": {k: str(v) for k, v in vars(args).items() if k not in ("out", "html", "describe")},
             **watch.report(),
             "blocks": [min(c["blocks"] for c in epochs), max(c["blocks"] for c in epochs)]
             if epochs

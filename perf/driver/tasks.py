@@ -23,7 +23,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def binary(path: str) -> Path:
-    """A benchmark binary by its path from the workspace's root, e.g. "cc/kernels/gemm/bench".
+    """A benchmark binary by its path from the workspace's root, e.g. "perf/sweeps/gemm/bench".
 
     INFENG_PERF_BINARIES names a folder whose binaries go first: of another build, to compare."""
     other = Path(os.environ.get("INFENG_PERF_BINARIES", ""), path)

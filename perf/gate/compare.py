@@ -47,7 +47,7 @@ def main() -> int:
         summary = _summary_of(args.csv, rules)
         if args.update_baseline:
             path = args.baseline_out or _in_checkout(summary, rules)
-            store.write(summary, path, args.reason)
+            store.write(summary, path, args.reason, rules.comparison, rules.spread_limit)
             print(path)
             return 0
         return _judge(args, overridden(rules), summary, baselines)
@@ -77,7 +77,9 @@ def _judge_pair(args: argparse.Namespace, rules: Rules) -> int:
         summary = _summary_of(args.native, rules)
         baseline = load(args.baseline)
         check_comparable(summary, baseline)
-        verdicts += judge_baseline(summary, baseline, rules.comparison, rules.spread_limit)
+        verdicts += judge_baseline(
+            summary, baseline, rules.comparison, rules.spread_limit, False, rules.tolerance
+        )
     return _print(args, rules, verdicts)
 
 

@@ -29,6 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
                 "comparison": "yardstick",
                 "spread_limit": 0.02,
                 "attempts": 3,
+                "tolerance": 0.03,
                 "pair": {"name": "hf", "join": ["model", "corpus"], "value": "tokens_per_s"},
             }
         )
@@ -151,7 +152,7 @@ def test_two_csv_files(tmp_path: Path, run: Run, native: str, code: int, verdict
 @pytest.mark.parametrize(
     ("native", "python", "message"),
     [
-        ("infeng,gpt2,code,500,20,4", "hf,gpt2,prose,1,1,1", "missing row model=gpt2 corpus=code"),
+        ("infeng,gpt2,code,500,20,4", "hf,gpt2,prose,1,1,1", "missing row model=gpt2 corpus=prose"),
         ("infeng,gpt2,code,nan,20,4", "hf,gpt2,code,1,1,1", "column tokens_per_s is nan"),
         ("infeng,gpt2,code,500,0,4", "hf,gpt2,code,1,1,1", "reps=0"),
         ("infeng,gpt2,code,fast,20,4", "hf,gpt2,code,1,1,1", "could not convert"),

@@ -132,6 +132,7 @@ def perf_gate(
         quick_args = [],
         full_args = [],
         spread_limit = 0.02,
+        tolerance = 0.03,
         attempts = 3,
         compare = None,
         pair = None,
@@ -149,6 +150,8 @@ def perf_gate(
       quick_args: flags of the short form besides --quick; `bazel test //...` runs it: at most 60 s
       full_args: flags of the full form (--config=perf)
       spread_limit: the A/A spread above which a row is INCONCLUSIVE
+      tolerance: the share by which a row may be slower than the baseline before it counts; more than
+        runs of the sweep differ by on machines of one hardware key
       attempts: runs in all, for rows that fail once or are inconclusive
       compare: the name of the comparing program, compare_NAME if left out
       pair: csv_pair(), if `compare` takes --native and --python too
@@ -171,6 +174,7 @@ def perf_gate(
             bounds = bounds,
             comparison = baseline or "",
             spread_limit = spread_limit,
+            tolerance = tolerance,
             attempts = attempts,
             pair = pair,
         ))],
@@ -227,10 +231,13 @@ def perf_gate(
         testonly = True,
         srcs = ["//perf/gate:update.py"],
         args = [
-            "--sweep=" + sweep_name,
+            "--rules=$(rootpath :{}.json)".format(rules),
             "--program=$(rootpath :{}_sweep)".format(name),
         ],
-        data = [":{}_sweep".format(name)],
+        data = [
+            ":{}.json".format(rules),
+            ":{}_sweep".format(name),
+        ],
         main = "//perf/gate:update.py",
         deps = ["//perf/gate"],
     )

@@ -1,7 +1,8 @@
 """The gate: runs a sweep, judges it against bounds and baseline, prints the table.
 
-A failure must show twice, in two runs of the sweep, and an inconclusive row is measured anew:
-at most `attempts` runs, of the rows in question only."""
+A failure must show twice, in two runs of the sweep, and a row that is inconclusive or doubtful is
+measured anew: at most `attempts` runs, of the rows in question only. Few rows get more epochs in the
+same time, so what the first run leaves open the next ones settle."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from perf.gate.summary import Summary, check_comparable, check_csv, load
 from perf.gate.verdict import (
     EXACT,
     SPREAD_LIMIT,
+    TOLERANCE,
     Bound,
     Outcome,
     Verdict,
@@ -57,6 +59,7 @@ class Rules:
     spread_limit: float = SPREAD_LIMIT
     attempts: int = 3
     pair: CsvPair | None = None
+    tolerance: float = TOLERANCE
 
 
 def read_rules(path: Path) -> Rules:
@@ -70,6 +73,7 @@ def read_rules(path: Path) -> Rules:
         data["spread_limit"],
         data["attempts"],
         CsvPair(**data["pair"]) if data.get("pair") else None,
+        data["tolerance"],
     )
 
 
@@ -81,7 +85,7 @@ def judge(
     if baseline and rules.comparison:
         check_comparable(summary, baseline)
         verdicts += judge_baseline(
-            summary, baseline, rules.comparison, rules.spread_limit, every_row
+            summary, baseline, rules.comparison, rules.spread_limit, every_row, rules.tolerance
         )
     return verdicts
 
@@ -120,6 +124,7 @@ def settle(
             if v.row
             and (
                 v.outcome is Outcome.INCONCLUSIVE
+                or v.doubtful
                 or (v.outcome is Outcome.FAIL and failures[v.what] < _FAILURES)
             )
             and v.interval != EXACT
@@ -129,7 +134,8 @@ def settle(
         names = sorted({v.row.name for v in open_verdicts.values() if v.row})
         say(f"run {attempt} of at most {rules.attempts}, for {len(names)} rows:")
         for v in open_verdicts.values():
-            say(f"  {v.outcome.value} {v.what} {v.measured} {v.reason}")
+            reason = "is doubtful" if v.doubtful else v.reason
+            say(f"  {v.outcome.value} {v.what} {v.measured} {v.interval} {reason}")
         again = judge(rules, measure(names), baseline, every_row=False)
         verdicts = [_newer(v, again, open_verdicts) for v in verdicts]
         failures.update(
@@ -194,6 +200,17 @@ def run_sweep(
         return read_run(out, sweep)
 
     return measure
+
+
+def described_build(program: Path) -> dict[str, Any]:
+    """`_meta.build` as a run of the sweep's program would have it. Raises InfengError."""
+    done = subprocess.run(
+        [str(program), "--describe"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise InfengError(done.stderr.strip() or f"{program.name}: exit {done.returncode}")
+    build: dict[str, Any] = json.loads(done.stdout)["build"]
+    return build
 
 
 def environment_flag(name: str) -> bool:

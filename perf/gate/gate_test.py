@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +271,39 @@ def test_refused_baselines(
     assert not target.exists()
 
 
+def test_noisy_rows_are_measured_again(tmp_path: Path) -> None:
+    quiet, noisy = samples.comparison(0.5), samples.comparison(0.4, spread=0.05)
+    other = {"yardstick": quiet, "f32": noisy}  # which no baseline is held against
+    first = load(samples.save(tmp_path / "a", samples.row(1, **other), samples.row(2, yardstick=noisy)))
+    assert [r.key["M"] for r in store.noisy_rows(first, "yardstick", 0.02)] == ["2"]
+    with pytest.raises(store.BaselineError, match="5.0 % in row 't op=int8 M=2'"):
+        store.write(first, tmp_path / "b.json", "because")
+    again = load(samples.save(tmp_path / "b", samples.row(2, yardstick=quiet)))
+    both = store.merged(first, again, tmp_path / "merged.json")
+    store.write(both, tmp_path / "b.json", "because")
+    rows = load(tmp_path / "b.json").rows
+    assert [r.comparisons["yardstick"].aa_spread for r in rows] == [quiet["aa_spread"]] * 2
+
+
 def test_a_baseline_needs_a_reason(tmp_path: Path) -> None:
     path = samples.save(tmp_path, samples.row(1, yardstick=samples.comparison()))
     with pytest.raises(store.BaselineError, match="--reason"):
         store.write(load(path), tmp_path / "baseline.json", " ")
+
+
+def test_a_gate_may_tolerate_more(tmp_path: Path, baselines: Path) -> None:
+    rules = replace(RULES, tolerance=0.1)
+    settled, _ = settle(rules, runs(tmp_path, 0.47), [baselines], True, say=lambda _: None)
+    assert overall(settled) is Outcome.PASS
+    settled, _ = settle(rules, runs(tmp_path, 0.44, 0.44), [baselines], True, say=lambda _: None)
+    assert overall(settled) is Outcome.FAIL
+
+
+def test_what_the_interval_leaves_open_is_measured_again(tmp_path: Path, baselines: Path) -> None:
+    def of(first: float, *then: float) -> Outcome:
+        order = [runs(tmp_path, first, error=0.008), *[runs(tmp_path, r) for r in then]]
+        return outcome(lambda only: order.pop(0)(only), baselines)
+
+    assert of(0.48, 0.47, 0.47) is Outcome.FAIL
+    assert of(0.48, 0.5) is Outcome.PASS
+    assert of(0.48, 0.47, 0.5) is Outcome.PASS

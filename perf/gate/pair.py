@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from infeng.errors import InputError
@@ -13,13 +14,13 @@ from perf.gate.verdict import Verdict, judge_bound
 
 
 def judge_pair(rules: Rules, pair: CsvPair, native: Path, python: Path) -> list[Verdict]:
-    """Verdicts of the bounds on pair.name over the rows of `native`. Raises InputError.
+    """Verdicts of the bounds on pair.name over the rows of `python`. Raises InputError.
 
-    The interval is made of each row's cv_pct and reps; what differs between the two runs is
+    The files hold what is to be compared, so the bounds' `where` chooses no rows. The interval is made of each row's cv_pct and reps; what differs between the two runs is
     not in it."""
     rows = _rows(pair, native, python)
     summary = Summary(native, {}, rows)
-    bounds = [b for b in rules.bounds if b.comparison == pair.name]
+    bounds = [replace(b, where={}) for b in rules.bounds if b.comparison == pair.name]
     if not bounds:
         raise InputError(f"{rules.name}: no bound is on the comparison {pair.name!r}")
     return [v for b in bounds for v in judge_bound(b, summary, rules.spread_limit)]
@@ -28,11 +29,11 @@ def judge_pair(rules: Rules, pair: CsvPair, native: Path, python: Path) -> list[
 def _rows(pair: CsvPair, native: Path, python: Path) -> list[Row]:
     ours, theirs = _read(pair, native), _read(pair, python)
     rows = []
-    for key, row in ours.items():
-        other = theirs.get(key)
-        if other is None:
+    for key, other in theirs.items():
+        row = ours.get(key)
+        if row is None:
             where = " ".join(f"{c}={v}" for c, v in zip(pair.join, key))
-            raise InputError(f"{python}: missing row {where}, which {native} has")
+            raise InputError(f"{native}: missing row {where}, which {python} has")
         (rate, error), (base, base_error) = _rate(pair, native, row), _rate(pair, python, other)
         log, stderr = math.log(rate / base), math.hypot(error, base_error)
         comparison = Comparison(

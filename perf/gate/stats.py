@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,20 +61,34 @@ def check(blocks: NDArray[np.float64]) -> None:
         )
 
 
-def estimate(epochs: list[NDArray[np.float64]]) -> Estimate:
-    """The estimate from epochs of blocks, each [n][4] seconds per unit of work.
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch says: logarithms of reference over ours, and of ours over ours."""
+
+    ratio: float
+    null: float
+    blocks: int
+
+
+def epoch(blocks: NDArray[np.float64]) -> Epoch:
+    """An epoch of blocks, [n][4] seconds per unit of work. Raises SampleError."""
+    check(blocks)
+    # Half the slices a side: sqrt(2) the noise.
+    null = (_low(blocks[:, 3:]) - _low(blocks[:, :1])) / math.sqrt(2)
+    return Epoch(_low(blocks[:, 1:3]) - _low(blocks[:, [0, 3]]), null, len(blocks))
+
+
+def estimate(epochs: Sequence[Epoch]) -> Estimate:
+    """The estimate from epochs. Raises SampleError if there are none.
 
     The ratio is the median over the epochs of their log-ratios; its standard error comes from a
     bootstrap over the epochs, its interval uses Student's t. The A/A spread is the standard
     error of the same figure made of ours alone (a block's first slice against its last), or that
     of the ratio if it is larger: an epoch's luck with pages shows only there."""
-    for blocks in epochs:
-        check(blocks)
     if not epochs:
         raise SampleError("no epoch was measured")
-    ratios = np.asarray([_low(b[:, 1:3]) - _low(b[:, [0, 3]]) for b in epochs])
-    # Half the slices a side: sqrt(2) the noise.
-    nulls = np.asarray([_low(b[:, 3:]) - _low(b[:, :1]) for b in epochs]) / math.sqrt(2)
+    ratios = np.asarray([e.ratio for e in epochs])
+    nulls = np.asarray([e.null for e in epochs])
     center, stderr = float(np.median(ratios)), median_error(ratios)
     half = student(len(epochs) - 1) * stderr
     return Estimate(
@@ -82,13 +97,17 @@ def estimate(epochs: list[NDArray[np.float64]]) -> Estimate:
         high=center + half,
         stderr=stderr,
         aa_spread=max(stderr, median_error(nulls)),
-        blocks=sum(map(len, epochs)),
+        blocks=sum(e.blocks for e in epochs),
         epochs=len(epochs),
     )
 
 
 def _low(slices: NDArray[np.float64]) -> float:
-    return math.log(float(np.quantile(slices, QUANTILE)))
+    ordered = np.sort(slices, axis=None)
+    # As numpy's quantile, of which most would be overhead for so few.
+    below, part = divmod(QUANTILE * (len(ordered) - 1), 1)
+    low, high = ordered[int(below)], ordered[min(int(below) + 1, len(ordered) - 1)]
+    return math.log(low + part * (high - low))
 
 
 def median_error(sample: NDArray[np.float64]) -> float:

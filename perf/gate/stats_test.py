@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from perf.gate.stats import SampleError, check, estimate, median_error
+from perf.gate import stats
+from perf.gate.stats import QUANTILE, Estimate, SampleError, check, median_error
+
+
+def estimate(blocks: list[NDArray[np.float64]]) -> Estimate:
+    return stats.estimate([stats.epoch(b) for b in blocks])
 
 
 def epochs(
@@ -31,6 +36,13 @@ def test_the_interval_holds_the_truth(between: float) -> None:
         e = estimate(epochs(random, 1.3, between=between))
         hits += e.low <= np.log(1.3) <= e.high
     assert hits >= 300 * 0.90
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 16])
+def test_the_fast_slices_are_a_quantile(blocks: int) -> None:
+    (b,) = epochs(np.random.default_rng(6), count=1, blocks=blocks)
+    wanted = np.log(np.quantile(b[:, 1:3], QUANTILE) / np.quantile(b[:, [0, 3]], QUANTILE))
+    assert stats.epoch(b).ratio == pytest.approx(wanted)
 
 
 def test_drift_cancels_within_a_block() -> None:

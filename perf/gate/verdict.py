@@ -11,7 +11,7 @@ from enum import Enum
 from perf.gate.summary import Row, Summary
 
 # Ratios within 3 % of the baseline are no regression: compilers and page colours do that.
-TOLERANCE = math.log(1.03)
+TOLERANCE = 0.03
 # A/A standard errors beyond which a slowdown counts as one.
 SPREADS = 3.0
 # The A/A spread above which a run says nothing.
@@ -38,6 +38,7 @@ class Verdict:
     bound: str = ""
     reason: str = ""
     row: Row | None = None
+    doubtful: bool = False  # passed, but the interval holds the tolerance: worth another run
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,12 @@ def judge_baseline(
     comparison: str = "yardstick",
     spread_limit: float = SPREAD_LIMIT,
     every_row: bool = True,
+    tolerance: float = TOLERANCE,
 ) -> list[Verdict]:
     """A verdict for each baseline row that has this comparison.
 
-    every_row: a row that was not measured now is a failure; otherwise it is left out."""
+    tolerance: the share by which a ratio may be lower, at least. every_row: a row that was not
+    measured now is a failure; otherwise it is left out."""
     verdicts = []
     for old in baseline.rows:
         if comparison not in old.comparisons:
@@ -184,11 +187,13 @@ def judge_baseline(
         if new.skipped:
             verdicts.append(Verdict(old.name, Outcome.SKIPPED, reason=new.skipped, row=new))
             continue
-        verdicts.append(_against(old, new, comparison, spread_limit))
+        verdicts.append(_against(old, new, comparison, spread_limit, tolerance))
     return verdicts
 
 
-def _against(old: Row, new: Row, comparison: str, spread_limit: float) -> Verdict:
+def _against(
+    old: Row, new: Row, comparison: str, spread_limit: float, at_least: float
+) -> Verdict:
     was, now = old.comparisons[comparison], new.comparisons.get(comparison)
     if now is None:
         return Verdict(old.name, Outcome.FAIL, reason=f"missing: no {comparison} now", row=new)
@@ -199,7 +204,7 @@ def _against(old: Row, new: Row, comparison: str, spread_limit: float) -> Verdic
     # Both runs have an error.
     half = math.hypot(now.log_ratio - now.low, was.log_ratio - was.low)
     spread = math.hypot(now.aa_spread, was.aa_spread)
-    tolerance = max(TOLERANCE, SPREADS * spread)
+    tolerance = max(math.log1p(at_least), SPREADS * spread)
     reason = ""
     if spread > spread_limit:
         outcome, reason = Outcome.INCONCLUSIVE, _noisy(spread, spread_limit)
@@ -216,6 +221,7 @@ def _against(old: Row, new: Row, comparison: str, spread_limit: float) -> Verdic
         f"≥ {math.exp(-tolerance):.3f}×",
         reason,
         new,
+        doubtful=outcome is Outcome.PASS and change - half < -tolerance,
     )
 
 

@@ -15,7 +15,7 @@ from perf.driver.pairs import Pair, Result
 from perf.driver.sweep import Lab, Row, Sweep, Value, columns, main, row_name, speed
 from perf.driver.tasks import BenchProgram, Clock, Task, binary
 
-BENCH = binary("cc/kernels/gemm/bench")
+BENCH = binary("perf/sweeps/gemm/bench")
 GROUP = 32
 
 COLUMNS = columns(
@@ -27,7 +27,7 @@ KEYS = columns("op,path,M,N,K,group,dtype_w,dtype_a,rank,adapters,threads")
 
 @dataclass(frozen=True)
 class Shape:
-    """A benchmark of cc/kernels/gemm/bench.cc."""
+    """A benchmark of perf/sweeps/gemm/bench.cc."""
 
     op: str  # int8, f32 or lora
     m: int

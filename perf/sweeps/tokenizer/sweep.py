@@ -9,16 +9,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy
 
-from infeng.errors import InputError
+from infeng.errors import InputError, UsageError
 from infeng.native import Tokenizer
-from perf.driver.pairs import Pair, Result
+from perf.driver.pairs import FULL, QUICK, Pair, Result
 from perf.driver.sweep import Lab, Row, Sweep, Value, columns, main, row_name, speed
 from perf.driver.tasks import Clock, PythonProgram, Task
 
@@ -59,7 +60,7 @@ class Case:
         }
 
 
-def cases(lab: Lab, models: Iterable[str], corpora: Iterable[str]) -> Iterator[Case]:
+def cases(lab: Lab, models: Iterable[str], corpora: Sequence[str], threads: int) -> Iterator[Case]:
     if lab.quick:
         yield Case("smollm2", "english")
         yield Case("llama3", "code")
@@ -67,9 +68,11 @@ def cases(lab: Lab, models: Iterable[str], corpora: Iterable[str]) -> Iterator[C
         return
     for model in models:
         for corpus in corpora:
-            yield Case(model, corpus)
-        for threads in (2, 4, 8):
-            yield Case(model, "code", threads)
+            yield Case(model, corpus, threads)
+        if threads > 1:
+            continue
+        for several in (2, 4, 8):
+            yield Case(model, "code", several)
         yield Case(model, "prompts", 1, *PREFIX)
 
 
@@ -123,19 +126,22 @@ def own_models() -> dict[str, Path]:
 
 
 def named(arguments: list[str], flag: str) -> dict[str, Path]:
-    """NAME=FILE arguments. Raises InputError."""
+    """[NAME=]FILE arguments; of a file alone, its stem is the name. Raises InputError."""
     found = {}
     for argument in arguments:
         name, equals, path = argument.partition("=")
-        if not equals:
-            raise InputError(f"{flag} {argument}: expected NAME=FILE")
-        found[name] = Path(path)
+        file = Path(path if equals else argument)
+        if not file.is_file():
+            raise InputError(f"{flag} {argument}: no such file")
+        found[name if equals else file.stem] = file
     return found
 
 
 def cycled(texts: list[str], encode: Callable[[str], object]) -> Callable[[], None]:
-    """Encodes the next document, each time another: what is met again was long ago."""
-    following = itertools.cycle(texts)
+    """Encodes the next document, each time another: what is met again was long ago.
+
+    In no order: neighbours are alike, and a slice of the slower side holds few documents."""
+    following = itertools.cycle(random.Random(0).sample(texts, len(texts)))
 
     def run() -> None:
         encode(next(following))
@@ -149,7 +155,10 @@ def rows(lab: Lab, options: argparse.Namespace) -> Iterable[Row]:
         name: lambda path=path: documents(path.read_text("utf-8"))
         for name, path in named(options.corpus, "--corpus").items()
     }
-    for case in cases(lab, models, [c for c in corpora if c != "prompts"]):
+    if options.force_path != "auto":
+        raise UsageError(f"--force_path={options.force_path}: the tokenizer has no tiers")
+    texts = [c for c in corpora if c != "prompts"]
+    for case in cases(lab, models, texts, options.threads):
         if not lab.wants(row_name(SWEEP, "tokenizer", case.key())):
             continue
         if case.model not in models:
@@ -220,10 +229,10 @@ def _row(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", action="append", default=[], metavar="NAME=FILE", help="a further tokenizer.json"
+        "--model", action="append", default=[], metavar="[NAME=]FILE", help="a further tokenizer.json"
     )
     parser.add_argument(
-        "--corpus", action="append", default=[], metavar="NAME=FILE", help="a further text"
+        "--corpus", action="append", default=[], metavar="[NAME=]FILE", help="a further text"
     )
 
 
@@ -241,6 +250,9 @@ SWEEP = Sweep(
     },
     run=rows,
     add_arguments=add_arguments,
+    # Bounds and tolerance are wide, and rows are measured one by one.
+    quick=replace(QUICK, precision=0.01, max_epochs=20),
+    full=replace(FULL, precision=0.01, max_epochs=20),
 )
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 // What a linear layer costs: rows x n x k of the default model, by tier.
-//   bazel run //cc/kernels/gemm:bench -- --force_path=avx2 --benchmark_filter=Int8
+//   bazel run //perf/sweeps/gemm:bench -- --force_path=avx2 --benchmark_filter=Int8
 
 #include "perf/bench/bench.h"
 
@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "cc/kernels/gemm/bench_fixture.h"
+#include "perf/sweeps/gemm/bench_fixture.h"
 
 namespace infeng {
 namespace {

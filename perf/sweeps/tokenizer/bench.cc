@@ -1,11 +1,13 @@
 // What the tokenizer costs on a text, document by document or in batches by several threads.
-//   bazel run //perf/tokenizer:bench_tokenizer -- --model tokenizer.json --input_file text.txt
+//   bazel run //perf/sweeps/tokenizer:bench_tokenizer -- --model tokenizer.json --input_file text.txt
 //       [--threads=N] [--prefix_k=BYTES --prefix_cache_entries=N]
 
 #include "perf/bench/bench.h"
 
 #include <benchmark/benchmark.h>
+#include <unistd.h>
 
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +16,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -28,13 +31,23 @@ bench::Planted planted;
 struct Options {
   std::string model;
   std::string input_file;
-  size_t prefix_k = 0;
-  size_t prefix_cache_entries = 0;
+  std::string prefix_k = "0";
+  std::string prefix_cache_entries = "0";
 } options;
 
 [[noreturn]] void Fail(const std::string& message) {
   std::fprintf(stderr, "bench_tokenizer: %s\n", message.c_str());
   std::exit(1);
+}
+
+size_t Number(const char* flag, const std::string& text) {
+  size_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end) {
+    Fail(std::string(flag) + ": expected a number, found '" + text + "'");
+  }
+  return value;
 }
 
 const uint8_t* Bytes(std::string_view text) {
@@ -47,8 +60,9 @@ struct Data {
     char* error = nullptr;
     tokenizer.reset(infeng_tokenizer_from_file(Bytes(options.model), options.model.size(), &error));
     if (!tokenizer) Fail(error);
-    infeng_tokenizer_set_prefix_cache(tokenizer.get(), options.prefix_k,
-                                      options.prefix_cache_entries);
+    infeng_tokenizer_set_prefix_cache(tokenizer.get(), Number("--prefix_k", options.prefix_k),
+                                      Number("--prefix_cache_entries",
+                                             options.prefix_cache_entries));
     std::ifstream file(options.input_file, std::ios::binary);
     if (!file) Fail(options.input_file + ": cannot open");
     std::stringstream buffer;
@@ -147,47 +161,22 @@ void Prepare() {
   if (options.model.empty() || options.input_file.empty()) {
     Fail("--model and --input_file are needed");
   }
+  // Paths are those of the folder in which `bazel run` was called.
+  const char* folder = std::getenv("BUILD_WORKING_DIRECTORY");
+  if (folder != nullptr && chdir(folder) != 0) Fail(std::string(folder) + ": cannot enter");
   benchmark::RegisterBenchmark("Encode", Encode);
   benchmark::RegisterBenchmark("EncodeBatch", EncodeBatch)->UseRealTime();
   benchmark::RegisterBenchmark("Decode", Decode);
-}
-
-// Takes `--name=value` or `--name value` off the arguments.
-bool Take(std::vector<char*>* arguments, size_t at, std::string_view name, std::string* value) {
-  const std::string_view argument = (*arguments)[at];
-  if (argument.substr(0, name.size()) != name) return false;
-  const auto begin = arguments->begin() + static_cast<std::ptrdiff_t>(at);
-  if (argument.size() > name.size() && argument[name.size()] == '=') {
-    *value = argument.substr(name.size() + 1);
-    arguments->erase(begin);
-    return true;
-  }
-  if (argument.size() != name.size() || at + 1 >= arguments->size()) return false;
-  *value = (*arguments)[at + 1];
-  arguments->erase(begin, begin + 2);
-  return true;
 }
 
 }  // namespace
 }  // namespace infeng
 
 int main(int argc, char** argv) {
-  std::vector<char*> arguments(argv, argv + argc);
-  std::string number;
-  for (size_t at = 1; at < arguments.size();) {
-    using infeng::options;
-    using infeng::Take;
-    if (Take(&arguments, at, "--model", &options.model) ||
-        Take(&arguments, at, "--input_file", &options.input_file)) {
-      continue;
-    }
-    if (Take(&arguments, at, "--prefix_k", &number)) {
-      options.prefix_k = std::strtoul(number.c_str(), nullptr, 10);
-    } else if (Take(&arguments, at, "--prefix_cache_entries", &number)) {
-      options.prefix_cache_entries = std::strtoul(number.c_str(), nullptr, 10);
-    } else {
-      ++at;
-    }
-  }
-  return infeng::bench::Main(static_cast<int>(arguments.size()), arguments.data(), infeng::Prepare);
+  using infeng::options;
+  return infeng::bench::Main(argc, argv, infeng::Prepare,
+                             {{"--model", &options.model},
+                              {"--input_file", &options.input_file},
+                              {"--prefix_k", &options.prefix_k},
+                              {"--prefix_cache_entries", &options.prefix_cache_entries}});
 }

@@ -1,9 +1,9 @@
 """Hugging Face's `tokenizers` on a text, as a CSV of the columns of tokenizer.csv.
 
-    tools/bazel run //perf/tokenizer:hf_baseline -- --model tokenizer.json --input_file text.txt
+    tools/bazel run //perf/sweeps/tokenizer:hf_baseline -- --model tokenizer.json --input_file text.txt
         --threads 2 --output tokenizer_py.csv
 
-Documents of about 4,000 characters, cut at line ends; the median of --reps rounds over all of them.
+Both flags take NAME=FILE too, as //perf:tokenizer_sweep does: rows of one name are compared. Documents of about 4,000 characters, cut at line ends; the median of --reps rounds over all of them.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import io
 import os
 import pathlib
 import statistics
+import sys
 import time
 
 COLUMNS = [
@@ -33,9 +34,11 @@ COLUMNS = [
 ]
 
 
-def documents(text):
+def documents(text: str) -> list[str]:
     """Pieces that end at line ends."""
-    found, lines, length = [], [], 0
+    found: list[str] = []
+    lines: list[str] = []
+    length = 0
     for line in text.splitlines(keepends=True):
         lines.append(line)
         length += len(line)
@@ -45,23 +48,33 @@ def documents(text):
     return [*found, "".join(lines)] if lines else found
 
 
-def main():
+def named(argument: str) -> tuple[str, pathlib.Path]:
+    """NAME=FILE; of a file alone, its stem is the name."""
+    name, equals, path = argument.partition("=")
+    file = pathlib.Path(path if equals else argument)
+    if not file.is_file():
+        sys.exit(f"hf_baseline: {file}: no such file")
+    return (name if equals else file.stem), file
+
+
+def main() -> None:
     """Measures and writes the CSV."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--input_file", required=True)
+    parser.add_argument("--model", required=True, metavar="[NAME=]FILE")
+    parser.add_argument("--input_file", required=True, metavar="[NAME=]FILE")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--reps", type=int, default=5)
     parser.add_argument("--output", default="-")
     args = parser.parse_args()
     os.chdir(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
+    (model, model_file), (corpus, text_file) = named(args.model), named(args.input_file)
     # Read when the library first makes its threads.
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if args.threads > 1 else "false"
     os.environ["RAYON_NUM_THREADS"] = str(args.threads)
     import tokenizers
 
-    tokenizer = tokenizers.Tokenizer.from_file(args.model)
-    text = pathlib.Path(args.input_file).read_text("utf-8")
+    tokenizer = tokenizers.Tokenizer.from_file(str(model_file))
+    text = text_file.read_text("utf-8")
     texts = documents(text)
     size = len(text.encode())
     seconds, tokens = [], 0
@@ -74,8 +87,8 @@ def main():
     median = statistics.median(warm)
     row = {
         "impl": "tokenizers",
-        "model": pathlib.Path(args.model).stem,
-        "corpus": pathlib.Path(args.input_file).stem,
+        "model": model,
+        "corpus": corpus,
         "threads": args.threads,
         "prefix_k": 0,
         "prefix_cache_entries": 0,

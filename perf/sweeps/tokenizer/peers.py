@@ -1,7 +1,7 @@
 """infeng's tokenizer beside other packages: MB/s on text that their caches have not seen.
 
     pip install tokenizers gigatoken fastokens splintr-rs
-    python3 perf/tokenizer/peers.py --model NAME=tokenizer.json ... --text NAME=FILE ... --out OUT.json
+    python3 perf/sweeps/tokenizer/peers.py --model NAME=tokenizer.json ... --text NAME=FILE ... --out OUT.json
 
 `infeng` must be importable too (a wheel, or PYTHONPATH). Each measurement is a process of its own:
 it loads a tokenizer, encodes the first half of a text to warm up, and is timed on the second half,

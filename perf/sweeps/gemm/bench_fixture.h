@@ -1,5 +1,5 @@
-#ifndef INFENG_CC_KERNELS_GEMM_BENCH_FIXTURE_H_
-#define INFENG_CC_KERNELS_GEMM_BENCH_FIXTURE_H_
+#ifndef INFENG_PERF_SWEEPS_GEMM_BENCH_FIXTURE_H_
+#define INFENG_PERF_SWEEPS_GEMM_BENCH_FIXTURE_H_
 
 // Linear layers with data in them, for the benchmarks.
 
@@ -198,4 +198,4 @@ struct LoraLayer {
 
 }  // namespace infeng
 
-#endif  // INFENG_CC_KERNELS_GEMM_BENCH_FIXTURE_H_
+#endif  // INFENG_PERF_SWEEPS_GEMM_BENCH_FIXTURE_H_
