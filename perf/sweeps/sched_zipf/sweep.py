@@ -259,7 +259,7 @@ def _count(text: str) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--load_rps", type=float, default=4.0, help="requests a second: 4")
+    parser.add_argument("--load_rps", type=float, default=6.0, help="requests a second: 6")
     parser.add_argument("--duration_s", type=float, help=f"{QUICK_S:g} with --quick, {FULL_S:g}")
     parser.add_argument("--mean_adapters", type=float, default=1.0, help="of a request: 1")
     parser.add_argument("--adapters", type=_count, default=16, metavar="N", help="in all: 16")
