@@ -89,7 +89,14 @@ def ratio_bound(table, comparison, where = {}, at_least = None, at_most = None, 
         environment = environment,
     )
 
-def count_bound(table, column, where = {}, at_least = None, at_most = None, environment = ""):
+def count_bound(
+        table,
+        column,
+        where = {},
+        at_least = None,
+        at_most = None,
+        environment = "",
+        warn = False):
     """A bound on a column that has no noise (rank 0): bytes, allocations, exactness.
 
     Args:
@@ -99,6 +106,7 @@ def count_bound(table, column, where = {}, at_least = None, at_most = None, envi
       at_least: lowest value
       at_most: highest value
       environment: a variable that overrides the number
+      warn: a value beyond is a WARN and no failure; then the column may have noise
     """
     return struct(
         table = table,
@@ -108,6 +116,28 @@ def count_bound(table, column, where = {}, at_least = None, at_most = None, envi
         at_least = at_least,
         at_most = at_most,
         environment = environment,
+        warn = warn,
+    )
+
+def drift_bound(table, column, at_most, where = {}):
+    """A WARN when a column is further above the baseline's than it may be.
+
+    Args:
+      table: the CSV's name
+      column: the column's name
+      at_most: by how much, in the column's unit
+      where: as for ratio_bound
+    """
+    return struct(
+        table = table,
+        where = where,
+        comparison = "",
+        column = column,
+        at_least = None,
+        at_most = at_most,
+        environment = "",
+        warn = True,
+        drift = True,
     )
 
 def csv_pair(name, join, value):

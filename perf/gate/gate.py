@@ -30,6 +30,7 @@ from perf.gate.verdict import (
     Verdict,
     judge_baseline,
     judge_bound,
+    judge_drift,
 )
 
 # Runs in which a measured failure must show.
@@ -81,12 +82,17 @@ def judge(
     rules: Rules, summary: Summary, baseline: Summary | None, every_row: bool
 ) -> list[Verdict]:
     """All verdicts of one run. Raises InputError if the baseline is of something else."""
-    verdicts = [v for b in rules.bounds for v in judge_bound(b, summary, rules.spread_limit)]
+    bounds = [b for b in rules.bounds if not b.drift]
+    verdicts = [v for b in bounds for v in judge_bound(b, summary, rules.spread_limit)]
     if baseline and rules.comparison:
         check_comparable(summary, baseline)
         verdicts += judge_baseline(
             summary, baseline, rules.comparison, rules.spread_limit, every_row, rules.tolerance
         )
+    for bound in rules.bounds if baseline else ():
+        if bound.drift:
+            assert baseline
+            verdicts += judge_drift(bound, summary, baseline)
     return verdicts
 
 

@@ -118,6 +118,35 @@ def test_count_bounds(tmp_path: Path) -> None:
     assert one(bad, tmp_path, samples.row(1))[0] is Outcome.FAIL
 
 
+def test_a_bound_that_only_warns(tmp_path: Path) -> None:
+    summary = load(samples.save(tmp_path, samples.row(1)))
+    for at_most, want in ((1.1, Outcome.PASS), (1.0, Outcome.WARN)):
+        (verdict,) = judge_bound(
+            Bound("t", column="scratch_ratio", at_most=at_most, warn=True), summary
+        )
+        assert verdict.outcome is overall([verdict]) is want
+    assert closing([verdict]).startswith("WARN (1 WARN): t op=int8 M=1: scratch_ratio")
+
+
+def test_drift_warns(tmp_path: Path, baselines: Path) -> None:
+    bound = Bound("t", column="tokens_per_s", at_most=200, warn=True, drift=True)
+    rules = Rules("t", "t", (bound,))
+
+    def measured(value: str) -> list[Outcome]:
+        row = samples.row(1, yardstick=samples.comparison(0.5))
+        row["values"]["tokens_per_s"] = value
+        samples.save(tmp_path / "run", row)
+        verdicts, _ = settle(rules, lambda _: read_run(tmp_path / "run", "t"), [baselines], True)
+        return [v.outcome for v in verdicts]
+
+    # The baseline has 1000.
+    assert measured("1200") == [Outcome.PASS, Outcome.PASS]
+    assert measured("1201") == [Outcome.PASS, Outcome.WARN]
+    assert measured("0") == [Outcome.PASS, Outcome.PASS]
+    with pytest.raises(ValueError, match="a drift is of a column"):
+        Bound("t", comparison="yardstick", at_most=1, drift=True)
+
+
 def test_a_bound_that_meets_no_row_fails(tmp_path: Path) -> None:
     bound = Bound("t", {"M": "2"}, column="scratch_ratio", at_most=1)
     assert one(bound, tmp_path, samples.row(1)) == (Outcome.FAIL, "missing row: none measured")

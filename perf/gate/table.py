@@ -9,7 +9,7 @@ from perf.gate.verdict import Outcome, Verdict
 
 _HEADER = ("verdict", "measured", "interval", "bound", "what")
 # The worst last, where a log is read first.
-_ORDER = (Outcome.PASS, Outcome.SKIPPED, Outcome.INCONCLUSIVE, Outcome.FAIL)
+_ORDER = (Outcome.PASS, Outcome.SKIPPED, Outcome.WARN, Outcome.INCONCLUSIVE, Outcome.FAIL)
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
@@ -27,9 +27,9 @@ def table(verdicts: Sequence[Verdict]) -> str:
 
 
 def overall(verdicts: Sequence[Verdict]) -> Outcome:
-    """FAIL if any fails, else INCONCLUSIVE if any is, else PASS, or SKIPPED if all are."""
+    """The gravest of FAIL, INCONCLUSIVE, WARN and PASS; SKIPPED if all are."""
     outcomes = {v.outcome for v in verdicts}
-    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS):
+    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.WARN, Outcome.PASS):
         if outcome in outcomes:
             return outcome
     return Outcome.SKIPPED
@@ -43,7 +43,7 @@ def closing(verdicts: Sequence[Verdict]) -> str:
     )
     named = [v.what for v in verdicts if v.outcome is outcome]
     tail = ""
-    if outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+    if outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.WARN):
         tail = f": {named[0]}" + (f" and {len(named) - 1} more" if len(named) > 1 else "")
     return f"{outcome.value} ({counts}){tail}"
 

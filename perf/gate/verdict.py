@@ -22,6 +22,7 @@ EXACT = "exact"
 
 class Outcome(Enum):
     PASS = "PASS"
+    WARN = "WARN"  # a bound that only warns is missed
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
     SKIPPED = "SKIPPED"
@@ -47,7 +48,8 @@ class Bound:
 
     where: column to value; a value may begin with >=, <=, > or < to compare numbers, or be
     alternatives with | between. comparison: bounds its ratio (rank 1); column: bounds that
-    number, which must be free of noise (rank 0)."""
+    number, which must be free of noise (rank 0), unless it only warns. drift: bounds by how much
+    the number is above the baseline's."""
 
     table: str
     where: Mapping[str, str] = field(default_factory=dict)
@@ -56,12 +58,16 @@ class Bound:
     at_least: float | None = None
     at_most: float | None = None
     environment: str = ""  # a variable that overrides the number
+    warn: bool = False
+    drift: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.comparison) == bool(self.column):
             raise ValueError(f"bound on {self.table}: give either a comparison or a column")
         if self.at_least is None and self.at_most is None:
             raise ValueError(f"bound on {self.table}: give at_least or at_most")
+        if self.drift and not (self.column and self.at_most is not None):
+            raise ValueError(f"bound on {self.table}: a drift is of a column, and at_most")
 
     @property
     def name(self) -> str:
@@ -158,7 +164,30 @@ def _judge_count(bound: Bound, row: Row, what: str) -> Verdict:
     good = (bound.at_least is None or value >= bound.at_least) and (
         bound.at_most is None or value <= bound.at_most
     )
-    return Verdict(what, Outcome.PASS if good else Outcome.FAIL, text, EXACT, bound.text(), row=row)
+    missed = Outcome.WARN if bound.warn else Outcome.FAIL
+    outcome = Outcome.PASS if good else missed
+    return Verdict(what, outcome, text, "" if bound.warn else EXACT, bound.text(), row=row)
+
+
+def judge_drift(bound: Bound, summary: Summary, baseline: Summary) -> list[Verdict]:
+    """A verdict for each row that the bound is on and the baseline has too; it warns at most."""
+    verdicts = []
+    for row in summary.rows:
+        old = baseline.row(row.table, row.key)
+        if row.skipped or old is None or not bound.matches(row):
+            continue
+        texts = old.values.get(bound.column, ""), row.values.get(bound.column, "")
+        what = f"{row.name}: {bound.column} beyond the baseline"
+        try:
+            was, now = map(float, texts)
+        except ValueError:
+            reason = f"missing: {bound.column} was {texts[0]!r} and is {texts[1]!r}"
+            verdicts.append(Verdict(what, Outcome.FAIL, bound=bound.text(), reason=reason, row=row))
+            continue
+        assert bound.at_most is not None
+        outcome = Outcome.PASS if now - was <= bound.at_most else Outcome.WARN
+        verdicts.append(Verdict(what, outcome, f"{now - was:+.4g}", "", bound.text(), row=row))
+    return verdicts
 
 
 def judge_baseline(

@@ -7,8 +7,8 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from infeng.generation import Answer, Event
 from infeng.native import Engine
 from infeng.sched import Fork, Limits, Plan, Request, Residency, Row, Scheduler, Version
 
+T = TypeVar("T")
 _NO_ADAPTER = -1
 _loads = itertools.count(1)  # names of an engine's adapters are unique, and runners may share one
 
@@ -149,6 +150,19 @@ class Runner:
                     del self._sources[version]
                 raise InputError(version.error)
         return version
+
+    def adapter_work(self, work: Callable[[], T]) -> Future[T]:
+        """Do something in a thread that loads adapters, e.g. open one and add it."""
+
+        def observed() -> T:
+            began = self.clock()
+            try:
+                return work()
+            finally:
+                if self.observe_stage is not None:
+                    self.observe_stage("adapter", began, self.clock())
+
+        return self._loader.submit(observed)
 
     def source(self, name: str) -> AdapterSource:
         """What an adapter that requests may name is loaded from. Raises InputError."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class QueueFull(InfengError):
-    """As many requests wait as may wait."""
+    """As many requests run and wait as may."""
 
 
 class TooLong(InfengError):
@@ -23,7 +23,7 @@ class TooLong(InfengError):
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """pages: of the KV cache, of page_tokens tokens each. running: requests that a step may
-    have. queue: requests that may wait. step_tokens: computed in one step at most. mixed_tokens:
+    have. queue: requests that may be there beyond those. step_tokens: computed in one step at most. mixed_tokens:
     tokens of prompts in a step that has next tokens too, so that answers do not stall."""
 
     pages: int

@@ -49,8 +49,10 @@ class Scheduler:
 
     def submit(self, request: Request, now: float) -> None:
         """Let a request wait. Raises QueueFull, TooLong; then it is as if it had not come."""
-        if len(self.waiting) >= self.limits.queue:
-            raise QueueFull(f"{self.limits.queue} requests wait already")
+        # Both together: between two steps those wait too that the next one lets run.
+        under_way = len(self.running) + len(self.waiting)
+        if under_way >= self.limits.running + self.limits.queue:
+            raise QueueFull(f"{under_way} requests are under way already")
         # The last token's keys and values are never needed.
         most = self.limits.pages_for(len(request.tokens) + request.max_new - 1)
         if most > self.limits.pages:

@@ -211,12 +211,20 @@ def test_limits() -> None:
     s = simulation(Limits(pages=4, page_tokens=4, running=2, queue=2, step_tokens=8))
     with pytest.raises(TooLong, match="10 \\+ 8 tokens take 5 pages of the KV cache, which has 4"):
         s.submit([1] * 10, 8)
+    # A burst at an idle scheduler: two will run at once, two wait.
     s.submit([1] * 10, 7)
-    s.submit([1], 1)
-    with pytest.raises(QueueFull, match="2 requests wait already"):
+    for _ in range(3):
         s.submit([1], 1)
+    with pytest.raises(QueueFull, match="4 requests are under way already"):
+        s.submit([1], 1)
+    s.step()
+    with pytest.raises(QueueFull, match="4 requests are under way already"):
+        s.submit([1], 1)
+    while len(s.finished) < 1:
+        s.step()
+    s.submit([1], 1)
     s.run()
-    assert len(s.finished) == 2
+    assert len(s.finished) == 5
     with pytest.raises(ValueError, match="running is 0"):
         Limits(pages=4, running=0)
 

@@ -48,9 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapter-memory", type=memory_size, metavar="SIZE", help="for adapters; default: no limit"
     )
-    parser.add_argument("--max-running", type=int, default=32, metavar="N", help="default: 32")
     parser.add_argument(
-        "--max-queue", type=int, default=256, metavar="N", help="requests that may wait: 256"
+        "--max-running", type=int, default=32, metavar="N", help="requests in a step: 32"
+    )
+    parser.add_argument(
+        "--max-queue", type=int, default=256, metavar="N", help="that may wait beyond those: 256"
     )
     parser.add_argument(
         "--step-tokens", type=int, default=256, metavar="N", help="computed in one step: 256"
