@@ -63,9 +63,7 @@ class Laboratory:
     def measure(self, plan: Plan, names: Sequence[str], folder: Path) -> Summary:
         """A run of the sweep, of the rows that are called so; of all if none is named."""
         chosen = {
-            i: pair
-            for i, pair in enumerate(self.pools)
-            if not names or f"t op=int8 M={i}" in names
+            i: pair for i, pair in enumerate(self.pools) if not names or f"t op=int8 M={i}" in names
         }
         made = pairs.measure([Pair(p, _TASK, _TASK) for p in chosen.values()], plan, Watch())
         comparisons = [{"against": "yardstick", **asdict(r.estimate())} for r in made]

@@ -287,7 +287,9 @@ def _meta(
         "hardware": {**described["hardware"], "peaks": peaks.to_json()},
         "build": _build(described),
         "run": {
-            "arguments": {k: str(v) for k, v in vars(args).items() if k not in ("out", "html", "describe")},
+            "arguments": {
+                k: str(v) for k, v in vars(args).items() if k not in ("out", "html", "describe")
+            },
             **watch.report(),
             "blocks": [min(c["blocks"] for c in epochs), max(c["blocks"] for c in epochs)]
             if epochs

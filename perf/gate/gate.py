@@ -210,9 +210,7 @@ def run_sweep(
 
 def described_build(program: Path) -> dict[str, Any]:
     """`_meta.build` as a run of the sweep's program would have it. Raises InfengError."""
-    done = subprocess.run(
-        [str(program), "--describe"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([str(program), "--describe"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InfengError(done.stderr.strip() or f"{program.name}: exit {done.returncode}")
     build: dict[str, Any] = json.loads(done.stdout)["build"]

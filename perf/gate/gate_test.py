@@ -303,9 +303,11 @@ def test_refused_baselines(
 def test_noisy_rows_are_measured_again(tmp_path: Path) -> None:
     quiet, noisy = samples.comparison(0.5), samples.comparison(0.4, spread=0.05)
     other = {"yardstick": quiet, "f32": noisy}  # which no baseline is held against
-    first = load(samples.save(tmp_path / "a", samples.row(1, **other), samples.row(2, yardstick=noisy)))
+    first = load(
+        samples.save(tmp_path / "a", samples.row(1, **other), samples.row(2, yardstick=noisy))
+    )
     assert [r.key["M"] for r in store.noisy_rows(first, "yardstick", 0.02)] == ["2"]
-    with pytest.raises(store.BaselineError, match="5.0 % in row 't op=int8 M=2'"):
+    with pytest.raises(store.BaselineError, match=r"5\.0 % in row 't op=int8 M=2'"):
         store.write(first, tmp_path / "b.json", "because")
     again = load(samples.save(tmp_path / "b", samples.row(2, yardstick=quiet)))
     both = store.merged(first, again, tmp_path / "merged.json")

@@ -220,9 +220,7 @@ def judge_baseline(
     return verdicts
 
 
-def _against(
-    old: Row, new: Row, comparison: str, spread_limit: float, at_least: float
-) -> Verdict:
+def _against(old: Row, new: Row, comparison: str, spread_limit: float, at_least: float) -> Verdict:
     was, now = old.comparisons[comparison], new.comparisons.get(comparison)
     if now is None:
         return Verdict(old.name, Outcome.FAIL, reason=f"missing: no {comparison} now", row=new)

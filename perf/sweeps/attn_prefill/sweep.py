@@ -53,8 +53,8 @@ SWEEP = Sweep(
     },
     run=rows,
     # One step of the model's attention takes a third of a second: few of them make a block.
-    quick=Plan(blocks=2, max_epochs=12, precision=0.01, budget_s=40.0),
-    full=Plan(blocks=2, precision=0.005),
+    quick=Plan(blocks=2, min_epochs=8, max_epochs=12, precision=0.01, budget_s=40.0),
+    full=Plan(blocks=2, min_epochs=8, max_epochs=30, precision=0.005),
     add_arguments=add_arguments,
 )
 

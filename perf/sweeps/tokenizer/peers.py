@@ -19,12 +19,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 PACKAGES = ["tokenizers", "infeng", "gigatoken", "fastokens", "splintr"]
 
 
-def loaded(package, path):
+def loaded(package: str, path: str) -> Callable[[list[str]], Any]:
     """A function from a list of texts to a list of ids, by one thread."""
     if package == "tokenizers":
         import tokenizers
@@ -54,9 +55,11 @@ def loaded(package, path):
     return lambda texts: [tokenizer.encode(t) for t in texts]
 
 
-def documents(text, size):
+def documents(text: str, size: int) -> list[str]:
     """The text cut at line ends into documents of about that many characters."""
-    found, lines, length = [], [], 0
+    found: list[str] = []
+    lines: list[str] = []
+    length = 0
     for line in text.splitlines(keepends=True):
         lines.append(line)
         length += len(line)
@@ -66,13 +69,13 @@ def documents(text, size):
     return [*found, "".join(lines)] if lines else found
 
 
-def prompts(text):
+def prompts(text: str) -> list[str]:
     """Short prompts such as a chat has, each another piece of the text."""
     lines = [line.strip() for line in text.splitlines() if 20 < len(line) < 400]
     return [f"<|im_start|>user\n{line}<|im_end|>\n<|im_start|>assistant\n" for line in lines]
 
 
-def one(package, model, text, kind):
+def one(package: str, model: str, text: str, kind: str) -> dict[str, Any]:
     """Loads, warms up on the first half, measures the second: a dict."""
     all_text = pathlib.Path(text).read_text("utf-8")
     pieces = prompts(all_text) if kind == "prompts" else documents(all_text, 20_000)
@@ -100,7 +103,7 @@ def one(package, model, text, kind):
     }
 
 
-def measured(package, model, text, kind):
+def measured(package: str, model: str, text: str, kind: str) -> dict[str, Any]:
     """`one` in a process of its own; what went wrong if it fails."""
     command = [sys.executable, __file__, "--one", package, model, text, kind]
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
@@ -110,7 +113,7 @@ def measured(package, model, text, kind):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main():
+def main() -> None:
     """Measures all, prints a table, writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)

@@ -229,7 +229,11 @@ def _row(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", action="append", default=[], metavar="[NAME=]FILE", help="a further tokenizer.json"
+        "--model",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="a further tokenizer.json",
     )
     parser.add_argument(
         "--corpus", action="append", default=[], metavar="[NAME=]FILE", help="a further text"
