@@ -110,7 +110,9 @@ def test_stop_and_wrong_use(page: Browser, server: ServerProcess) -> None:
     cards = page.evaluate(_CARDS)
     assert any(c["figures"].endswith("stopped") for c in cards)
     server.wait_until_idle(5)
-    page.evaluate("document.querySelectorAll('#models input').forEach((i) => { i.checked = false })")
+    page.evaluate(
+        "document.querySelectorAll('#models input').forEach((i) => { i.checked = false })"
+    )
     page.evaluate("document.getElementById('ask').click()")
     assert page.evaluate("document.getElementById('problem').textContent") == "Choose a model."
     assert page.errors == []
