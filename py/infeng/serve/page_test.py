@@ -1,5 +1,6 @@
 """The page at / in a real browser: several adapters answer side by side, live."""
 
+import itertools
 import json
 import os
 import time
@@ -85,13 +86,13 @@ def test_answers_side_by_side(page: Browser, server: ServerProcess) -> None:
         # It came bit by bit.
         texts = [c["text"] for cards in snapshots for c in cards if c["model"] == card["model"]]
         assert len(set(texts)) > 5
-        assert all(b.startswith(a) for a, b in zip(texts, texts[1:]))
+        assert all(b.startswith(a) for a, b in itertools.pairwise(texts))
     assert is_upper(cards[2]["text"]) and cards[1]["text"].startswith("{")
     # At the same time, and beside each other.
     assert any(sum(c["busy"] and c["text"] != "" for c in cards) == 3 for cards in snapshots)
     boxes = [c["box"] for c in cards]
     assert len({b["top"] for b in boxes}) == 1
-    assert all(a["right"] < b["left"] for a, b in zip(boxes, boxes[1:]))
+    assert all(a["right"] < b["left"] for a, b in itertools.pairwise(boxes))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # What each model made stays.
     last = page.wait_for("shown.length && shown.at(-1).includes('0 running') && shown.at(-1)")
