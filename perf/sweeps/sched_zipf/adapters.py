@@ -11,7 +11,9 @@ from safetensors.numpy import save_file
 from infeng.convert.safetensors_file import SafetensorsFile
 from infeng.errors import UsageError
 
-SOURCES = tuple(Path(__file__).parents[3] / "testdata/adapters" / name for name in ("json", "upper"))
+SOURCES = tuple(
+    Path(__file__).parents[3] / "testdata/adapters" / name for name in ("json", "upper")
+)
 
 
 def write_copies(folder: Path, count: int, rank: int) -> list[Path]:

@@ -129,7 +129,8 @@ def drive(
         loads.append((begin + what.at, runner.adapter_work(load)))
 
     events: list[tuple[float, Callable[[], None]]] = sorted(
-        [(a.at, lambda a=a: ask(a)) for a in asks] + [(r.at, lambda r=r: reload(r)) for r in reloads],
+        [(a.at, lambda a=a: ask(a)) for a in asks]
+        + [(r.at, lambda r=r: reload(r)) for r in reloads],
         key=lambda event: event[0],
     )
     for at, act in events:

@@ -1,6 +1,7 @@
 """The columns of a trace that can be worked out by hand, one by one."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_the_load_is_what_its_knobs_say() -> None:
     asks, reloads = draw(SHAPE)
     assert draw(SHAPE) == (asks, reloads)
     assert len(asks) == pytest.approx(5000, rel=0.05)
-    assert all(a.at < b.at < 100 for a, b in zip(asks, asks[1:]))
+    assert all(a.at < b.at < 100 for a, b in itertools.pairwise(asks))
     assert all(len(set(a.adapters)) == len(a.adapters) >= 1 for a in asks)
     assert sum(len(a.adapters) for a in asks) / len(asks) == pytest.approx(2.0, rel=0.05)
     assert len(reloads) == 50

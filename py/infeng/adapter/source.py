@@ -11,6 +11,8 @@ from infeng.adapter.peft import Adapter, Target, load_peft
 from infeng.errors import InputError
 from infeng.files import sha256
 
+_HALF = 2  # bytes of a binary16 value
+
 
 @dataclasses.dataclass(frozen=True)
 class DiskAdapter:
@@ -35,7 +37,7 @@ def open_adapter(path: Path, base: Base) -> DiskAdapter:
     digest = _digest(path)
     adapter = _load(path, base)
     size = sum(
-        4 * (len(t.a) * _padded(t.a.shape[1]) + len(t.b) * _padded(len(t.a)))
+        _HALF * (_up(len(t.a), 8) * _up(t.a.shape[1], 16) + _up(len(t.b), 16) * len(t.a))
         for t in adapter.targets
     )
     return DiskAdapter(path, base, digest, size, adapter.rank)
@@ -61,5 +63,6 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _padded(columns: int) -> int:
-    return -(-columns // 16) * 16
+def _up(count: int, multiple: int) -> int:
+    """As the engine pads the matrices (cc/model/adapter.cc)."""
+    return -(-count // multiple) * multiple

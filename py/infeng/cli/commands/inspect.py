@@ -15,6 +15,8 @@ from infeng.models import read_header
 from infeng.native import kv_page_bytes
 
 _KV_DTYPES = ("int8", "int4", "f16", "f32")
+_STEP_TOKENS = 256  # of a step, at most
+_TOKENIZER_BYTES = 420  # per entry of the vocabulary: tables, merges, and what reading them leaves
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +85,8 @@ def _sources(header: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _estimate(weights: int, config: ModelConfig, sequences: int, context: int) -> dict[str, int]:
-    """Bytes by part."""
+    """Bytes by part; the whole is what `infeng serve` or the library take with default options,
+    beside Python itself."""
     if sequences < 1 or context < 1:
         raise UsageError("--estimate: N and CONTEXT must be at least 1")
     if context > config.max_position_embeddings:
@@ -98,8 +101,20 @@ def _estimate(weights: int, config: ModelConfig, sequences: int, context: int) -
         )
         parts[f"kv_{dtype}"] = sequences * math.ceil(context / positions) * page
     parts["logits"] = sequences * config.vocab_size * 4
-    parts["total_with_kv_int8"] = weights + parts["kv_int8"] + parts["logits"]
+    parts["activations"] = _STEP_TOKENS * _activation_bytes(config)
+    parts["tokenizer"] = config.vocab_size * _TOKENIZER_BYTES
+    parts["total_with_kv_int8"] = weights + sum(
+        parts[k] for k in ("kv_int8", "logits", "activations", "tokenizer")
+    )
     return parts
+
+
+def _activation_bytes(config: ModelConfig) -> int:
+    """Of one token in a step: float32, and what is quantised of it."""
+    q = config.num_attention_heads * config.head_dim
+    kv = config.num_key_value_heads * config.head_dim
+    hidden, inner = config.hidden_size, config.intermediate_size
+    return 4 * 2 * (hidden + q + kv + inner) + 2 * q + inner
 
 
 def _print_header(header: dict[str, Any], path: Path) -> None:
