@@ -1,5 +1,6 @@
 // What the tokenizer costs on a text, document by document or in batches by several threads.
-//   bazel run //perf/sweeps/tokenizer:bench_tokenizer -- --model tokenizer.json --input_file text.txt
+//   bazel run //perf/sweeps/tokenizer:bench_tokenizer -- --model tokenizer.json --input_file
+//   text.txt
 //       [--threads=N] [--prefix_k=BYTES --prefix_cache_entries=N]
 
 #include "perf/bench/bench.h"
@@ -60,9 +61,9 @@ struct Data {
     char* error = nullptr;
     tokenizer.reset(infeng_tokenizer_from_file(Bytes(options.model), options.model.size(), &error));
     if (!tokenizer) Fail(error);
-    infeng_tokenizer_set_prefix_cache(tokenizer.get(), Number("--prefix_k", options.prefix_k),
-                                      Number("--prefix_cache_entries",
-                                             options.prefix_cache_entries));
+    infeng_tokenizer_set_prefix_cache(
+        tokenizer.get(), Number("--prefix_k", options.prefix_k),
+        Number("--prefix_cache_entries", options.prefix_cache_entries));
     std::ifstream file(options.input_file, std::ios::binary);
     if (!file) Fail(options.input_file + ": cannot open");
     std::stringstream buffer;
