@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infeng.adapter import open_adapter
 from infeng.errors import InfengError
-from infeng.generation import Answer, SamplingParams
+from infeng.generation import Answer, Event, SamplingParams
 from infeng.llm import LLM
 from infeng.runner import Runner
 from perf.driver.tasks import MeasureError
@@ -80,6 +80,11 @@ class _Request:
     def done(self) -> bool:
         return bool(self.errors) or all(a.finish_reason is not None for a in self.answers)
 
+    def observe(self, event: Event) -> None:
+        """Told each event, in the thread that steps."""
+        if event.error is not None:
+            self.errors.append(event.error)
+
     def asked(self, given_up: float) -> Asked:
         complete = all(a.finish_reason is not None for a in self.answers)
         ended = max(a.times[-1] for a in self.answers) if complete else given_up
@@ -115,7 +120,7 @@ def drive(
         request = _Request(begin + what.at, [])
         for adapter in what.adapters:
             answer = llm.answer(prompts[what.prompt], params)
-            answer.emit = lambda event: event.error and request.errors.append(event.error)
+            answer.emit = request.observe
             runner.submit(answer, None if adapter is None else names[adapter])
             request.answers.append(answer)
         requests.append(request)

@@ -295,7 +295,7 @@ SWEEP = Sweep(
     },
     run=rows,
     add_arguments=add_arguments,
-    quick=Plan(blocks=4, min_epochs=6, max_epochs=8, precision=0.01, budget_s=20.0),
+    quick=Plan(blocks=3, min_epochs=6, max_epochs=8, precision=0.01, budget_s=15.0),
     full=Plan(blocks=6, min_epochs=10, max_epochs=20, precision=0.005, budget_s=120.0),
 )
 
