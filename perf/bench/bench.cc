@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -123,8 +124,11 @@ Json Slice(const std::string& iterations, const std::string& name) {
           {"counts", counts}};
 }
 
+// A line for the driver, which waits for it.
+void Say(const Json& what) { std::cout << what.dump() << '\n' << std::flush; }
+
 int Serve() {
-  std::cout << Describe().dump() << std::endl;
+  Say(Describe());
   std::string line;
   while (std::getline(std::cin, line)) {
     const size_t space = line.find(' ');
@@ -132,11 +136,10 @@ int Serve() {
     if (space == std::string::npos || iterations.empty() ||
         iterations.find_first_not_of("0123456789") != std::string::npos || iterations[0] == '0' ||
         iterations.size() > 15) {
-      std::cout << Json{{"error", "expected ITERATIONS NAME, found '" + line + "'"}}.dump()
-                << std::endl;
+      Say({{"error", "expected ITERATIONS NAME, found '" + line + "'"}});
       continue;
     }
-    std::cout << Slice(iterations, line.substr(space + 1)).dump() << std::endl;
+    Say(Slice(iterations, line.substr(space + 1)));
   }
   return 0;
 }
@@ -156,8 +159,8 @@ void UseHugePages(char** argv) {
     execv("/proc/self/exe", argv);
   }
   // The heap's beginning, up to the first huge page, is left to small things.
-  static const void* unused = std::malloc(size_t{2} << 20);
-  benchmark::DoNotOptimize(unused);
+  static const std::unique_ptr<char[]> unused(new char[size_t{2} << 20]);
+  benchmark::DoNotOptimize(unused.get());
 }
 
 bool ParsePositive(std::string_view text, int* value) {

@@ -1,7 +1,7 @@
 """The gate's error rates, on noise that was recorded on a real shared machine.
 
 noise/*.json.gz holds every slice of five pairs of the GEMM sweep (--quick --raw --epochs=40): quiet is of a
-machine without other load, busy of one whose other core was. The driver's own loop draws whole epochs
+machine without other load, busy of one with a load average of 1.5 to 3.3. The driver's own loop draws whole epochs
 from it instead of measuring, as many as its plan and budget give, and the gate judges, retries and all."""
 
 import gzip
