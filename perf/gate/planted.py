@@ -28,7 +28,7 @@ def main() -> int:
     args = parser.parse_args()
     rules = replace(read_rules(args.rules), bounds=())
     # Ten percent are seen in less time than a gate's three.
-    rows = ["--quick", "--budget_s=10", *(f"--only={name}" for name in args.only)]
+    rows = ["--quick", "--budget_s=5", *(f"--only={name}" for name in args.only)]
     folder = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR") or tempfile.mkdtemp())
     try:
         program = Path(os.path.abspath(args.program))
