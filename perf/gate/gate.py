@@ -82,16 +82,21 @@ def judge(
     rules: Rules, summary: Summary, baseline: Summary | None, every_row: bool
 ) -> list[Verdict]:
     """All verdicts of one run. Raises InputError if the baseline is of something else."""
-    bounds = [b for b in rules.bounds if not b.drift]
-    verdicts = [v for b in bounds for v in judge_bound(b, summary, rules.spread_limit)]
-    if baseline and rules.comparison:
+    verdicts = [
+        v
+        for bound in rules.bounds
+        if not bound.drift
+        for v in judge_bound(bound, summary, rules.spread_limit)
+    ]
+    if baseline is None:
+        return verdicts
+    if rules.comparison:
         check_comparable(summary, baseline)
         verdicts += judge_baseline(
             summary, baseline, rules.comparison, rules.spread_limit, every_row, rules.tolerance
         )
-    for bound in rules.bounds if baseline else ():
+    for bound in rules.bounds:
         if bound.drift:
-            assert baseline
             verdicts += judge_drift(bound, summary, baseline)
     return verdicts
 

@@ -102,38 +102,6 @@ struct Int8Layer {
   AlignedBuffer<float> y;
 };
 
-struct Int4Layer {
-  Int4Layer(size_t rows, size_t n, size_t k, size_t digits)
-      : rows(rows),
-        n(n),
-        k(k),
-        input(rows, k, digits),
-        w(n * k / 2),
-        w_scale(n * k / kBenchGroup * 2),
-        y(rows * n) {
-    for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<uint8_t>(i * 31);
-    for (uint16_t& s : w_scale) s = 0x2c00;
-  }
-
-  void RunPanels(size_t begin, size_t end) {
-    GemmKernels(bench::GetFlags().tier)
-        .int4_linear({w.data(), w_scale.data(), input.view.digits, input.view, n, begin, end,
-                      y.data(), n, false});
-  }
-  void Run() {
-    input.Quantize();
-    BenchRanges(n / 16, [&](size_t begin, size_t end) { RunPanels(begin, end); });
-  }
-
-  size_t WeightBytes() const { return w.size() + w_scale.size() * sizeof(uint16_t); }
-
-  size_t rows, n, k;
-  BenchInput input;
-  AlignedBuffer<uint8_t> w;
-  AlignedBuffer<uint16_t> w_scale;
-  AlignedBuffer<float> y;
-};
-
 struct F32Layer {
   F32Layer(size_t rows, size_t n, size_t k)
       : rows(rows), n(n), k(k), x(rows * k), w(n * k), y(rows * n) {

@@ -23,8 +23,9 @@ class TooLong(InfengError):
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """pages: of the KV cache, of page_tokens tokens each. running: requests that a step may
-    have. queue: requests that may be there beyond those. step_tokens: computed in one step at most. mixed_tokens:
-    tokens of prompts in a step that has next tokens too, so that answers do not stall."""
+    have. queue: requests that may be there beyond those. step_tokens: computed in one step at
+    most. mixed_tokens: tokens of prompts in a step that has next tokens too, so that answers do
+    not stall."""
 
     pages: int
     page_tokens: int = 64

@@ -13,9 +13,9 @@ from infeng.convert.config import ModelConfig
 from infeng.errors import InputError, UsageError
 from infeng.models import read_header
 from infeng.native import kv_page_bytes
+from infeng.sched import Limits
 
 _KV_DTYPES = ("int8", "int4", "f16", "f32")
-_STEP_TOKENS = 256  # of a step, at most
 _TOKENIZER_BYTES = 420  # per entry of the vocabulary: tables, merges, and what reading them leaves
 
 
@@ -101,7 +101,7 @@ def _estimate(weights: int, config: ModelConfig, sequences: int, context: int) -
         )
         parts[f"kv_{dtype}"] = sequences * math.ceil(context / positions) * page
     parts["logits"] = sequences * config.vocab_size * 4
-    parts["activations"] = _STEP_TOKENS * _activation_bytes(config)
+    parts["activations"] = Limits.step_tokens * _activation_bytes(config)
     parts["tokenizer"] = config.vocab_size * _TOKENIZER_BYTES
     parts["total_with_kv_int8"] = weights + sum(
         parts[k] for k in ("kv_int8", "logits", "activations", "tokenizer")
