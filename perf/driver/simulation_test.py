@@ -20,7 +20,7 @@ from perf.driver.cores import Watch
 from perf.driver.pairs import FULL, QUICK, Pair, Plan, Result
 from perf.driver.tasks import PythonProgram, Task
 from perf.gate import samples
-from perf.gate.gate import Rules, settle
+from perf.gate.gate import AGAIN_S, Rules, settle
 from perf.gate.summary import Summary, load
 from perf.gate.table import overall
 from perf.gate.verdict import Outcome
@@ -81,7 +81,7 @@ def outcomes(lab: Laboratory, slower: Mapping[str, float], folder: Path) -> Coun
     def measure(names: Sequence[str]) -> Summary:
         nonlocal runs
         runs += 1
-        return lab.measure(_QUICK, names, folder)
+        return lab.measure(replace(_QUICK, budget_s=AGAIN_S) if names else _QUICK, names, folder)
 
     for _ in range(SIMULATED):
         lab.slower = dict.fromkeys(lab.pools, 1.0)

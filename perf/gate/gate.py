@@ -35,6 +35,8 @@ from perf.gate.verdict import (
 
 # Runs in which a measured failure must show.
 _FAILURES = 2
+# The short form's budget where only some rows are measured again.
+AGAIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,11 @@ def run_sweep(
     folder: Path,
     sweep: str,
     environment: Mapping[str, str] = MappingProxyType({}),
+    again: Sequence[str] = (),
 ) -> Callable[[Sequence[str]], Summary]:
-    """A `measure` for settle: runs the sweep's program into folders of its own."""
+    """A `measure` for settle: runs the sweep's program into folders of its own.
+
+    again: further arguments where only some rows are measured."""
     runs = 0
 
     def measure(only: Sequence[str]) -> Summary:
@@ -197,6 +202,7 @@ def run_sweep(
         out = folder / f"run{runs}"
         shutil.rmtree(out, ignore_errors=True)
         command = [str(program), *arguments, f"--out={out}", *(f"--only={name}" for name in only)]
+        command += again if only else ()
         done = subprocess.run(
             command,
             env={**os.environ, **environment},

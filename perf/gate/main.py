@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infeng.errors import InfengError, one_line
 from perf.gate import baseline as store
-from perf.gate.gate import environment_flag, overridden, read_rules, run_sweep, settle
+from perf.gate.gate import AGAIN_S, environment_flag, overridden, read_rules, run_sweep, settle
 from perf.gate.table import closing, conditions, overall, table
 from perf.gate.verdict import Outcome
 
@@ -36,7 +36,8 @@ def main() -> int:
     arguments = args.full_arg if full else ["--quick", *args.quick_arg]
     try:
         rules = overridden(rules)
-        measure = run_sweep(program, arguments, folder, rules.sweep)
+        again = [] if full else [f"--budget_s={AGAIN_S:g}"]
+        measure = run_sweep(program, arguments, folder, rules.sweep, again=again)
         verdicts, first = settle(rules, measure, [args.baselines], every_row=full)
         candidate = store.write_candidate(first, folder)
     except InfengError as e:
