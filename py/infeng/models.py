@@ -112,6 +112,11 @@ def _default_model(dtype: str) -> Path:
     return run_files / listed[1 if dtype == "int8" else 0]
 
 
+def default_gguf() -> Path:
+    """The default model as it is shipped. Raises InputError."""
+    return _default_model("")
+
+
 def cache_folder() -> Path:
     """Where converted models are kept: $XDG_CACHE_HOME/infeng/models."""
     base = os.environ.get("XDG_CACHE_HOME")

@@ -46,17 +46,33 @@ def test_wrong_usage_is_one_line_and_code_2(folder: Path) -> None:
         (("convert", "--in", folder / "hf", "--out", folder / "o", "--group", "5"), "group 5"),
         (("convert", "--in", folder / "hf", "--out", folder / "o", "--report", "r.txt"), "r.txt"),
         (("perplexity", "--model", model, "--text", model, "--window", "1"), "--window 1"),
+        (("bench", "--model", model, "--depth", "1,x"), "--depth 1,x"),
+        (("bench", "--model", model, "--prompt", "900000"), "context of"),
+        (("bench", "--model", model, "--repeats", "0"), "--repeats 0"),
         (("inspect", model, "--estimate", "0", "5"), "--estimate"),
         (("tokenize",), "TEXT"),
     ):
         fails_in_one_line(*arguments, names=names, code=2)
 
 
+def test_bench_measures_what_it_was_asked_for(folder: Path) -> None:
+    told = infeng_json(
+        "bench", "--model", folder / "int8.infq", "--prompt=16", "--depth=0,8", "--batch=1,2",
+        "--generate=4", "--repeats=2",
+    )  # fmt: skip
+    asked = [(r["test"], r["tokens"], r["depth"], r["batch"]) for r in told["rows"]]
+    assert asked == [("prefill", 16, 0, 1)] + [
+        ("decode", 4, depth, batch) for batch in (1, 2) for depth in (0, 8)
+    ]
+    assert all(0 < r["min"] <= r["tokens_per_s"] <= r["max"] for r in told["rows"])
+
+
 def test_help_and_version() -> None:
     assert infeng("--version").stdout.startswith("infeng 0.")
     assert "perplexity" in infeng("--help").stdout
     for command in (
-        "run", "serve", "convert", "inspect", "perplexity", "tokenize", "report", "doctor",
+        "run", "serve", "convert", "inspect", "perplexity", "bench", "tokenize", "report",
+        "doctor",
     ):  # fmt: skip
         done = infeng(command, "--help")
         assert done.returncode == 0 and "--debug" in done.stdout

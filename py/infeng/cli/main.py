@@ -22,6 +22,7 @@ COMMANDS = {
     "convert": "make an INFQ file of a model, or of a LoRA adapter",
     "inspect": "show what an INFQ file holds and the memory that it takes",
     "perplexity": "measure a model's perplexity on a text",
+    "bench": "measure how fast a model reads prompts and writes answers",
     "tokenize": "turn texts into token ids",
     "report": "make one HTML page of what performance sweeps measured",
     "doctor": "show what this machine offers and what would make it faster",

@@ -1,0 +1,53 @@
+"""llama.cpp's own programs, built for this CPU from the source that llama-cpp-python carries.
+
+Needs cmake, ninja and a C++ compiler on the machine: it is compiled as its users compile it (GGML_NATIVE)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from infeng.errors import InfengError
+from infeng.native import cpu_info
+from perf.peers import environment
+
+_TARGETS = ("llama-bench", "llama-quantize", "llama-server", "llama-perplexity")
+_OFF = ("BUILD_SHARED_LIBS", "LLAMA_CURL", "LLAMA_OPENSSL", "LLAMA_BUILD_TESTS")
+_OFF += ("LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_UI")
+
+
+def tool(name: str) -> Path:
+    """The path of one of llama.cpp's programs; builds them if need be. Raises InfengError."""
+    source = environment.source("llama_cpp")
+    cpu = hashlib.sha256(json.dumps(cpu_info(), sort_keys=True).encode()).hexdigest()[:8]
+    configure = ["cmake", "-G", "Ninja", "-S", source / "vendor/llama.cpp", "-B", "{out}"]
+    configure += ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", *(f"-D{o}=OFF" for o in _OFF)]
+    build = ["cmake", "--build", "{out}", "--parallel", str(os.cpu_count()), "--target", *_TARGETS]
+    folder = environment.cache_folder() / f"{source.parent.name}-{cpu}"
+    return environment.once(folder, "building llama.cpp", [configure, build]) / "bin" / name
+
+
+def quantised(gguf: Path, kind: str) -> Path:
+    """A GGUF file requantised by llama.cpp to a type of its own, e.g. "Q8_0". Raises InfengError."""
+    digest = hashlib.sha256(gguf.read_bytes()).hexdigest()[:16]
+    folder = environment.cache_folder() / f"{digest}-{kind}"
+    program = tool("llama-quantize")
+    command = ["sh", "-c", 'mkdir -p "$4" && "$0" --allow-requantize "$1" "$4/$2.gguf" "$2" "$3"']
+    arguments = [program, gguf, kind, "1", "{out}"]
+    return environment.once(folder, f"quantising to {kind}", [[*command, *arguments]]) / f"{kind}.gguf"
+
+
+def bench(gguf: Path, **options: object) -> list[dict[str, Any]]:
+    """The rows of llama-bench with these options, e.g. t=1, p=512, n=0. Raises InfengError."""
+    command = [str(tool("llama-bench")), "-m", str(gguf), "-o", "json"]
+    for name, value in options.items():
+        command += [f"-{name}", str(value)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InfengError(f"llama-bench: {done.stderr.strip()[-300:]}")
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
