@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from infeng.errors import InfengError
-from infeng.native import cpu_info
 from perf.peers import environment
 
 _TARGETS = ("llama-bench", "llama-quantize", "llama-server", "llama-perplexity")
@@ -23,12 +22,18 @@ _OFF += ("LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_UI")
 def tool(name: str) -> Path:
     """The path of one of llama.cpp's programs; builds them if need be. Raises InfengError."""
     source = environment.source("llama_cpp")
-    cpu = hashlib.sha256(json.dumps(cpu_info(), sort_keys=True).encode()).hexdigest()[:8]
+    cpu = hashlib.sha256(_cpu().encode()).hexdigest()[:8]
     configure = ["cmake", "-G", "Ninja", "-S", source / "vendor/llama.cpp", "-B", "{out}"]
     configure += ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", *(f"-D{o}=OFF" for o in _OFF)]
     build = ["cmake", "--build", "{out}", "--parallel", str(os.cpu_count()), "--target", *_TARGETS]
     folder = environment.cache_folder() / f"{source.parent.name}-{cpu}"
     return environment.once(folder, "building llama.cpp", [configure, build]) / "bin" / name
+
+
+def _cpu() -> str:
+    """What native code depends on: the model and the flags of the first core."""
+    lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    return "\n".join(line for line in lines if line.startswith(("model name", "flags")))
 
 
 def quantised(gguf: Path, kind: str) -> Path:
