@@ -1,4 +1,4 @@
-#include "cc/model/llama.h"
+#include "cc/model/decoder.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,7 +8,7 @@
 
 namespace infeng {
 
-void LlamaModel::Forward(std::span<const TokenRow> rows, float* logits) {
+void DecoderModel::Forward(std::span<const TokenRow> rows, float* logits) {
   const size_t m = rows.size();
   Reserve(rows);
   GroupByAdapter(rows);
@@ -39,7 +39,7 @@ void LlamaModel::Forward(std::span<const TokenRow> rows, float* logits) {
   Head(rows, logits);
 }
 
-void LlamaModel::Head(std::span<const TokenRow> rows, float* logits) {
+void DecoderModel::Head(std::span<const TokenRow> rows, float* logits) {
   size_t count = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!rows[i].wants_logits) continue;
@@ -51,7 +51,7 @@ void LlamaModel::Head(std::span<const TokenRow> rows, float* logits) {
   linear_.Run(h_.data(), hidden_, count, {{head_, logits, vocab_size_, false}});
 }
 
-void LlamaModel::Norm(const float* x, const float* weight, float* y, size_t rows) {
+void DecoderModel::Norm(const float* x, const float* weight, float* y, size_t rows) {
   const auto n = static_cast<size_t>(config_.hidden_size);
   const float eps = static_cast<float>(config_.rms_norm_eps);
   ForEachRow(rows, [&](size_t begin, size_t end) {
@@ -59,7 +59,7 @@ void LlamaModel::Norm(const float* x, const float* weight, float* y, size_t rows
   });
 }
 
-std::span<const LoraUse> LlamaModel::Loras(size_t layer, Module module) {
+std::span<const LoraUse> DecoderModel::Loras(size_t layer, Module module) {
   std::vector<LoraUse>& uses = lora_uses_[static_cast<size_t>(module)];
   uses.clear();
   for (const AdapterRows& group : adapter_rows_) {
@@ -71,7 +71,7 @@ std::span<const LoraUse> LlamaModel::Loras(size_t layer, Module module) {
   return uses;
 }
 
-void LlamaModel::GroupByAdapter(std::span<const TokenRow> rows) {
+void DecoderModel::GroupByAdapter(std::span<const TokenRow> rows) {
   adapter_rows_.clear();
   row_indices_.clear();
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -93,12 +93,12 @@ void LlamaModel::GroupByAdapter(std::span<const TokenRow> rows) {
   }
 }
 
-void LlamaModel::ForEachRow(size_t rows, FunctionRef<void(size_t, size_t)> work) {
+void DecoderModel::ForEachRow(size_t rows, FunctionRef<void(size_t, size_t)> work) {
   constexpr size_t kGrain = 4;  // fewer rows are not worth a second thread
   pool_->ParallelFor(rows, kGrain, work);
 }
 
-void LlamaModel::Reserve(std::span<const TokenRow> batch) {
+void DecoderModel::Reserve(std::span<const TokenRow> batch) {
   size_t positions = 0;
   for (const TokenRow& row : batch) positions = std::max(positions, row.position + 1);
   rope_table_.Grow(positions);
@@ -117,7 +117,7 @@ void LlamaModel::Reserve(std::span<const TokenRow> batch) {
   reserved_rows_ = rows;
 }
 
-LlamaModel::LlamaModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, ThreadPool* pool)
+DecoderModel::DecoderModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, ThreadPool* pool)
     : config_(file.config()),
       kv_(config_, kv_dtype),
       heads_(static_cast<size_t>(config_.num_attention_heads)),
@@ -134,7 +134,7 @@ LlamaModel::LlamaModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, Threa
       kv_size_(RoundUp(kv_.kv_heads * head_dim_, 16)),
       inner_(RoundUp(static_cast<size_t>(config_.intermediate_size), 16)) {}
 
-StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Create(const ModelFile& file, Tier tier,
+StatusOr<std::unique_ptr<DecoderModel>> DecoderModel::Create(const ModelFile& file, Tier tier,
                                                          KvDtype kv_dtype, ThreadPool* pool) {
   const ModelConfig& config = file.config();
   if (config.head_dim > static_cast<int64_t>(kMaxHeadDim)) {
@@ -145,12 +145,12 @@ StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Create(const ModelFile& file, 
     return InvalidArgument(file.path() + ": rope_theta " + std::to_string(config.rope_theta) +
                            " is not supported (at least 1)");
   }
-  std::unique_ptr<LlamaModel> model(new LlamaModel(file, tier, kv_dtype, pool));
+  std::unique_ptr<DecoderModel> model(new DecoderModel(file, tier, kv_dtype, pool));
   INFENG_RETURN_IF_ERROR(model->BindTensors(file));
   return model;
 }
 
-Status LlamaModel::BindTensors(const ModelFile& file) {
+Status DecoderModel::BindTensors(const ModelFile& file) {
   Status status;
   const auto tensor = [&](const std::string& name) -> const TensorView* {
     const TensorView* view = file.tensor(name);

@@ -1,5 +1,5 @@
-#ifndef INFENG_CC_MODEL_LLAMA_H_
-#define INFENG_CC_MODEL_LLAMA_H_
+#ifndef INFENG_CC_MODEL_DECODER_H_
+#define INFENG_CC_MODEL_DECODER_H_
 
 #include <array>
 #include <cstddef>
@@ -35,14 +35,14 @@ struct TokenRow {
 
 // The Llama family: RMSNorm, rotary embedding, grouped-query attention, SwiGLU; tied or own head.
 // Not thread-safe: it owns the buffers of a forward pass.
-class LlamaModel {
+class DecoderModel {
  public:
   // Rows of one forward pass; more only need more memory.
   static constexpr size_t kMaxRows = 256;
 
   // `file` and `pool` must outlive the model. Fails, naming what, if the model has a shape that the
   // kernels do not take.
-  static StatusOr<std::unique_ptr<LlamaModel>> Create(const ModelFile& file, Tier tier,
+  static StatusOr<std::unique_ptr<DecoderModel>> Create(const ModelFile& file, Tier tier,
                                                       KvDtype kv_dtype, ThreadPool* pool);
 
   const KvLayout& kv_layout() const { return kv_; }
@@ -65,7 +65,7 @@ class LlamaModel {
     size_t begin, end;
   };
 
-  LlamaModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, ThreadPool* pool);
+  DecoderModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, ThreadPool* pool);
 
   Status BindTensors(const ModelFile& file);
   void Reserve(std::span<const TokenRow> rows);
@@ -103,4 +103,4 @@ class LlamaModel {
 
 }  // namespace infeng
 
-#endif  // INFENG_CC_MODEL_LLAMA_H_
+#endif  // INFENG_CC_MODEL_DECODER_H_
