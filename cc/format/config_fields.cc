@@ -87,6 +87,9 @@ Status ReadRopes(const JsonFields& fields, ModelConfig* c) {
   for (const json& value : *factors) {
     INFENG_ASSIGN_OR_RETURN(const double factor,
                             AsPositiveNumber(value, fields.Where("rope_factors")));
+    if (factor < 1.0 / 1024) {
+      return Unexpected(fields.Where("rope_factors"), "at least 1/1024", value);
+    }
     c->rope_factors.push_back(factor);
   }
   INFENG_ASSIGN_OR_RETURN(const json* ropes, List(fields, "layer_ropes", c->num_hidden_layers));
