@@ -52,7 +52,7 @@ StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
   try {
     std::unique_ptr<Engine> engine(new Engine(std::move(file), tier, threads));
     INFENG_ASSIGN_OR_RETURN(
-        engine->model_, LlamaModel::Create(*engine->file_, tier, options.kv_dtype, &engine->pool_));
+        engine->model_, DecoderModel::Create(*engine->file_, tier, options.kv_dtype, &engine->pool_));
     const size_t limit =
         options.kv_pages > 0 ? options.kv_pages : std::numeric_limits<size_t>::max();
     engine->pages_ = std::make_unique<PagePool>(engine->model_->kv_layout().page_bytes(), limit);
@@ -266,7 +266,7 @@ void Engine::Run(LogitsMode mode, float* logits) {
       rows_.push_back({item.ids[i], item.sequence->length + i, item.sequence->pages.pages(),
                        item.adapter.get(), wants});
       wanted += wants ? 1 : 0;
-      if (rows_.size() == LlamaModel::kMaxRows) flush();
+      if (rows_.size() == DecoderModel::kMaxRows) flush();
     }
   }
   if (!rows_.empty()) flush();

@@ -19,7 +19,7 @@
 #include "cc/engine/kv_cache.h"
 #include "cc/format/model_file.h"
 #include "cc/model/adapter.h"
-#include "cc/model/llama.h"
+#include "cc/model/decoder.h"
 
 namespace infeng {
 
@@ -141,7 +141,7 @@ class Engine {
   const std::unique_ptr<const ModelFile> file_;
   const Tier tier_;
   ThreadPool pool_;
-  std::unique_ptr<LlamaModel> model_;
+  std::unique_ptr<DecoderModel> model_;
   std::unique_ptr<PagePool> pages_;
 
   std::mutex mutex_;  // guards what follows up to rows_, the model and the pages

@@ -7,8 +7,9 @@
 
 namespace infeng {
 
-// The `config` of a header, checked as ModelConfig promises.
-StatusOr<ModelConfig> ReadConfig(const JsonFields& fields);
+// The `config` of a header, checked as ModelConfig promises; `features`: with the keys of
+// architecture "decoder" after those of "llama".
+StatusOr<ModelConfig> ReadConfig(const JsonFields& fields, bool features);
 
 }  // namespace infeng
 

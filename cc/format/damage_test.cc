@@ -145,7 +145,7 @@ const std::vector<Case> kForm = {
         "header.kind: expected \"model\", found \"adapter\""),
     Header(
         "OtherArchitecture", [](json& h) { h["architecture"] = "mamba\n\x01"; },
-        "header.architecture: expected \"llama\", found \"mamba??\""),
+        "header.architecture: expected \"llama\" or \"decoder\", found \"mamba??\""),
     Header(
         "RecipeNumber", [](json& h) { h["recipe"] = 8; },
         "header.recipe: expected a string, found 8"),

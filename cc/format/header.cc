@@ -118,14 +118,17 @@ StatusOr<Header> ParseHeader(std::string_view text) {
   INFENG_ASSIGN_OR_RETURN(const json value, ParseJson(text, kMaxDepth, "header"));
   INFENG_ASSIGN_OR_RETURN(const JsonFields fields, JsonFields::Of(value, "header"));
   INFENG_RETURN_IF_ERROR(CheckIs(fields, "kind", "model"));
-  INFENG_RETURN_IF_ERROR(CheckIs(fields, "architecture", "llama"));
+  INFENG_ASSIGN_OR_RETURN(const std::string architecture, fields.String("architecture"));
+  if (architecture != "llama" && architecture != "decoder") {
+    return Unexpected(fields.Where("architecture"), "\"llama\" or \"decoder\"", architecture);
+  }
   INFENG_RETURN_IF_ERROR(fields.String("tool").status());
   INFENG_RETURN_IF_ERROR(CheckSource(fields));
 
   Header header;
   INFENG_ASSIGN_OR_RETURN(header.recipe, fields.String("recipe"));
   INFENG_ASSIGN_OR_RETURN(const JsonFields config, fields.Object("config"));
-  INFENG_ASSIGN_OR_RETURN(header.config, ReadConfig(config));
+  INFENG_ASSIGN_OR_RETURN(header.config, ReadConfig(config, architecture == "decoder"));
 
   INFENG_ASSIGN_OR_RETURN(const json* sections, fields.Array("sections"));
   for (size_t i = 0; i < sections->size(); ++i) {

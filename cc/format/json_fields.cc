@@ -1,5 +1,6 @@
 #include "cc/format/json_fields.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "cc/format/quote.h"
@@ -74,6 +75,15 @@ StatusOr<uint64_t> AsInteger(const json& value, uint64_t least, uint64_t most,
   return *number;
 }
 
+StatusOr<double> AsPositiveNumber(const json& value, const std::string& where) {
+  const double number = value.is_number() ? value.get<double>() : 0;
+  const auto single = static_cast<float>(number);
+  if (!(single > 0) || !std::isfinite(single)) {
+    return Unexpected(where, "a positive and finite number", value);
+  }
+  return number;
+}
+
 StatusOr<JsonFields> JsonFields::Of(const json& value, std::string where) {
   if (!value.is_object()) return Unexpected(where, "an object", value);
   return JsonFields(&value, std::move(where));
@@ -108,12 +118,16 @@ StatusOr<uint64_t> JsonFields::Integer(const char* key, uint64_t least, uint64_t
 
 StatusOr<double> JsonFields::PositiveNumber(const char* key) const {
   INFENG_ASSIGN_OR_RETURN(const json* value, Get(key));
-  const double number = value->is_number() ? value->get<double>() : 0;
-  const auto single = static_cast<float>(number);
-  if (!(single > 0) || !std::isfinite(single)) {
-    return Unexpected(Where(key), "a positive and finite number", *value);
+  return AsPositiveNumber(*value, Where(key));
+}
+
+Status JsonFields::Only(std::initializer_list<std::string_view> keys) const {
+  for (const auto& [key, value] : object_->items()) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      return DataLoss(where_ + ": the key " + Quote(key) + " is not known");
+    }
   }
-  return number;
+  return {};
 }
 
 StatusOr<const json*> JsonFields::Array(const char* key) const {

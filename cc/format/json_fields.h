@@ -2,6 +2,7 @@
 #define INFENG_CC_FORMAT_JSON_FIELDS_H_
 
 #include <cstdint>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ Status Unexpected(const std::string& where, const std::string& expected,
 StatusOr<uint64_t> AsInteger(const nlohmann::json& value, uint64_t least, uint64_t most,
                              const std::string& where);
 
+// A value that must be a positive number, finite also when rounded to float.
+StatusOr<double> AsPositiveNumber(const nlohmann::json& value, const std::string& where);
+
 // The fields of a JSON object with their types checked. Each error is DataLoss and begins with the
 // field's place, such as "header.config.head_dim". Borrows the value.
 class JsonFields {
@@ -35,9 +39,12 @@ class JsonFields {
   StatusOr<std::string> String(const char* key) const;
   StatusOr<bool> Bool(const char* key) const;
   StatusOr<uint64_t> Integer(const char* key, uint64_t least, uint64_t most) const;
-  StatusOr<double> PositiveNumber(const char* key) const;  // finite, also when rounded to float
+  StatusOr<double> PositiveNumber(const char* key) const;
   StatusOr<const nlohmann::json*> Array(const char* key) const;
   StatusOr<JsonFields> Object(const char* key) const;
+
+  // Error: there is another field than these.
+  Status Only(std::initializer_list<std::string_view> keys) const;
 
   // The place of a field, for messages.
   std::string Where(const char* key) const;

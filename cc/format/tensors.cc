@@ -4,7 +4,7 @@
 
 #include "cc/format/contents.h"
 #include "cc/format/extents.h"
-#include "cc/format/llama_tensors.h"
+#include "cc/format/model_tensors.h"
 #include "cc/format/quote.h"
 
 namespace infeng {
@@ -78,7 +78,7 @@ StatusOr<TensorView> CheckTensor(const TensorEntry& entry, const std::vector<uin
 }  // namespace
 
 StatusOr<TensorViews> CheckTensors(const Header& header) {
-  const auto expected = LlamaTensors(header.config);
+  const auto expected = ModelTensors(header.config);
   TensorViews views;
   for (const TensorEntry& entry : header.tensors) {
     const auto shape = expected.find(entry.name);

@@ -25,8 +25,9 @@ Attention::Attention(const KvLayout& layout, size_t heads, Tier tier, ThreadPool
     : layout_(layout),
       heads_(heads),
       group_(heads / layout.kv_heads),
-      scale_(1.0f / std::sqrt(static_cast<float>(layout.block.head_dim))),
-      variant_{variant.soft_cap, variant.window,
+      scale_(variant.scale != 0 ? variant.scale
+                                : 1.0f / std::sqrt(static_cast<float>(layout.block.head_dim))),
+      variant_{variant.soft_cap, variant.window, scale_,
                variant.tile_tokens != 0 ? variant.tile_tokens : DefaultTileTokens(layout.block)},
       integer_(layout.block.dtype == KvDtype::kInt8 || layout.block.dtype == KvDtype::kInt4),
       kernels_(AttentionKernels(tier)),

@@ -27,6 +27,7 @@ struct KvRow {
 struct AttentionVariant {
   float soft_cap = 0.0f;   // 0: none
   size_t window = 0;       // 0: none
+  float scale = 0.0f;      // of the scores; 0: 1 / sqrt(head_dim)
   size_t tile_tokens = 0;  // 0: chosen by DefaultTileTokens; no result depends on it
 };
 

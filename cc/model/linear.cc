@@ -90,6 +90,13 @@ void LinearRunner::RunPanels(const LinearJob& job, size_t index, const float* x,
                            std::min(w.n, end * kPanel), job.y, job.y_stride, job.accumulate});
       break;
   }
+  if (job.bias != nullptr) {
+    const size_t last = std::min(w.n, end * kPanel);
+    for (size_t row = 0; row < rows; ++row) {
+      float* y = job.y + row * job.y_stride;
+      for (size_t n = begin * kPanel; n < last; ++n) y[n] += job.bias[n];
+    }
+  }
   for (const LoraUse& use : job.loras) {
     const LowRank& update = *use.update;
     lora_.expand({update.b.data(), update.rank, Low(index), low_stride_, use.rows, use.count, w.n,

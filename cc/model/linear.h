@@ -36,13 +36,14 @@ struct LoraUse {
 };
 
 // One use of a weight matrix: y[row][n] (+)= W x, f32, int8 or int4 as the tensor is; then the
-// low-rank updates are added.
+// bias, if there is one, and the low-rank updates are added.
 struct LinearJob {
   const TensorView* weight;
   float* y;  // [rows][y_stride]
   size_t y_stride;
   bool accumulate;
   std::span<const LoraUse> loras = {};
+  const float* bias = nullptr;  // [n]
 };
 
 // Runs linear layers on all threads. Owns the buffers for quantised activations and for A x.

@@ -52,13 +52,20 @@ SinCos SinCosOf(double angle) {
 
 }  // namespace
 
-RopeTable::RopeTable(double theta, size_t head_dim) : half_(head_dim / 2) {
+RopeTable::RopeTable(double theta, size_t head_dim, std::span<const double> factors, double scale)
+    : half_(head_dim / 2), scale_(scale) {
   const double ratio = Root(1.0 / theta, half_);
   double frequency = 1.0;
   for (size_t i = 0; i < half_; ++i) {
-    frequency_.push_back(frequency);
+    frequency_.push_back(factors.empty() ? frequency : frequency / factors[i]);
     frequency *= ratio;
   }
+}
+
+RopeTable RopeTable::Identity(size_t head_dim) {
+  RopeTable table(1.0, head_dim);
+  table.frequency_.assign(table.half_, 0.0);
+  return table;
 }
 
 void RopeTable::Grow(size_t positions) {
@@ -69,8 +76,8 @@ void RopeTable::Grow(size_t positions) {
   for (size_t at = positions_ * half_; at < positions * half_; ++at) {
     const double angle = static_cast<double>(at / half_) * frequency_[at % half_];
     const SinCos value = SinCosOf(angle);
-    cos_[at] = static_cast<float>(value.cos);
-    sin_[at] = static_cast<float>(value.sin);
+    cos_[at] = static_cast<float>(value.cos * scale_);
+    sin_[at] = static_cast<float>(value.sin * scale_);
   }
   positions_ = positions;
 }

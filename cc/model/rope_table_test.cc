@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace infeng {
 namespace {
@@ -46,6 +47,29 @@ TEST(RopeTable, GrowthChangesNothing) {
   for (const size_t positions : {1u, 2u, 77u, 76u, 500u}) pieces.Grow(positions);
   EXPECT_EQ(0, std::memcmp(whole.cos(0), pieces.cos(0), 500 * 16 * sizeof(float)));
   EXPECT_EQ(0, std::memcmp(whole.sin(0), pieces.sin(0), 500 * 16 * sizeof(float)));
+}
+
+TEST(RopeTable, FactorsSlowDownAndTheScaleMultiplies) {
+  const std::vector<double> factors = {1.0, 2.5, 40.0, 0.5};
+  RopeTable table(10000.0, 8, factors, 1.25);
+  table.Grow(2000);
+  for (size_t position = 0; position < 2000; ++position) {
+    for (size_t i = 0; i < 4; ++i) {
+      const double angle = static_cast<double>(position) *
+                           std::pow(10000.0, -static_cast<double>(i) / 4) / factors[i];
+      ASSERT_NEAR(table.cos(position)[i], 1.25 * std::cos(angle), 8e-8);
+      ASSERT_NEAR(table.sin(position)[i], 1.25 * std::sin(angle), 8e-8);
+    }
+  }
+}
+
+TEST(RopeTable, TheIdentityTurnsNothing) {
+  RopeTable table = RopeTable::Identity(8);
+  table.Grow(100);
+  for (size_t i = 0; i < 100 * 4; ++i) {
+    ASSERT_EQ(table.cos(0)[i], 1.0f);
+    ASSERT_EQ(table.sin(0)[i], 0.0f);
+  }
 }
 
 }  // namespace

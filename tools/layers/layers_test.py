@@ -28,7 +28,7 @@ def test_the_product_keeps_the_rule() -> None:
         ("//cc/engine:engine", "//rust/ffi:c_api"),
         ("//rust/tokenizer:tokenizer", "//rust/ffi:c_api"),
         ("//py/infeng/native:_native.so", "//rust/tokenizer:tokenizer"),
-        ("//cc/model:llama", "//cc/engine:engine"),
+        ("//cc/model:decoder", "//cc/engine:engine"),
     ],
 )
 def test_breaches_are_seen(source: str, target: str) -> None:

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "cc/format/llama_tensors.h"
+#include "cc/format/model_tensors.h"
 #include "cc/format/testing/infq_edit.h"
 
 namespace infeng {
@@ -266,7 +266,7 @@ std::string BuildInfq(const InfqOptions& options) {
                   {"tensors", json::array()}};
   AddSection("tokenizer.json", options.tokenizer, &parts);
   AddSection("chat_template", options.chat_template, &parts);
-  for (const auto& [name, shape] : LlamaTensors(options.config)) {
+  for (const auto& [name, shape] : ModelTensors(options.config)) {
     AddTensor(name, shape, options, &parts);
   }
   return Assemble(std::move(parts), options.header_room);

@@ -4,6 +4,6 @@
 
 namespace infeng {
 
-const ActivationTier kActivationAvx2 = {SwiGlu, ExpAll};
+const ActivationTier kActivationAvx2 = {SwiGlu, GeGlu, SoftCap, ExpAll};
 
 }  // namespace infeng

@@ -4,6 +4,6 @@
 
 namespace infeng {
 
-const ActivationTier kActivationAvx512 = {SwiGlu, ExpAll};
+const ActivationTier kActivationAvx512 = {SwiGlu, GeGlu, SoftCap, ExpAll};
 
 }  // namespace infeng

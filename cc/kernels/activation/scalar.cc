@@ -4,6 +4,6 @@
 
 namespace infeng {
 
-const ActivationTier kActivationScalar = {SwiGlu, ExpAll};
+const ActivationTier kActivationScalar = {SwiGlu, GeGlu, SoftCap, ExpAll};
 
 }  // namespace infeng

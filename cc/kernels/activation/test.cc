@@ -116,5 +116,56 @@ TEST_P(Activation, SwiGluEqualsScalarAndTheTrueValue) {
   ASSERT_EQ(0, std::memcmp(y.data(), gate.data(), (kRows - 1) * kStride * sizeof(float)));
 }
 
+TEST_P(Activation, GeGluEqualsScalarAndTheTrueValue) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  constexpr size_t kStride = 48;
+  constexpr size_t kRows = 50;
+  std::vector<float> gate(kRows * kStride);
+  std::vector<float> up(gate.size());
+  for (size_t i = 0; i < gate.size(); ++i) {
+    gate[i] = normal(random) * std::exp(normal(random));
+    up[i] = normal(random);
+  }
+  gate[0] = -200.0f;
+  gate[1] = 200.0f;
+  gate[2] = 0.0f;
+  gate[3] = 1e-42f;
+  std::vector<float> y(gate.size(), 5.0f);
+  std::vector<float> scalar(gate.size(), 5.0f);
+  kernels->geglu({gate.data(), up.data(), y.data(), kStride, 0, kRows - 1});
+  ActivationKernels(Tier::kScalar)
+      .geglu({gate.data(), up.data(), scalar.data(), kStride, 0, kRows - 1});
+  ASSERT_EQ(0, std::memcmp(y.data(), scalar.data(), y.size() * sizeof(float)));
+  for (size_t i = 0; i < (kRows - 1) * kStride; ++i) {
+    const double g = gate[i];
+    const double u = std::sqrt(2 / std::acos(-1.0)) * (g + 0.044715 * g * g * g);
+    const double want = g / (1 + std::exp(-2 * u)) * up[i];
+    ASSERT_NEAR(y[i], want, std::abs(want) * (1e-6 + 2e-7 * std::abs(u)) + 1e-36) << gate[i];
+  }
+  for (size_t i = (kRows - 1) * kStride; i < y.size(); ++i) ASSERT_EQ(y[i], 5.0f);
+}
+
+TEST_P(Activation, SoftCapEqualsScalarAndTheTrueValue) {
+  for (const size_t n : {1u, 15u, 16u, 33u, 1000u}) {
+    for (const float cap : {0.5f, 30.0f}) {
+      std::mt19937 random(5);
+      std::normal_distribution<float> normal;
+      std::vector<float> x(n + 1);
+      for (float& value : x) value = cap * normal(random) * std::exp(2 * normal(random));
+      if (n > 3) x[0] = 1e30f, x[1] = -1e30f, x[2] = 0.0f;
+      std::vector<float> y = x;
+      std::vector<float> scalar = x;
+      kernels->soft_cap({y.data(), n, cap});
+      ActivationKernels(Tier::kScalar).soft_cap({scalar.data(), n, cap});
+      ASSERT_EQ(0, std::memcmp(y.data(), scalar.data(), y.size() * sizeof(float)));
+      for (size_t i = 0; i < n; ++i) {
+        ASSERT_NEAR(y[i], cap * std::tanh(double{x[i]} / cap), cap * 3e-7) << x[i];
+      }
+      ASSERT_EQ(y[n], x[n]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace infeng

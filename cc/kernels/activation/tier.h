@@ -7,8 +7,10 @@
 // Plain-C views, safe to share with code that is compiled for other instruction sets.
 namespace infeng {
 
-// y = gate / (1 + e^-gate) * up, elementwise.
-struct SwiGluArgs {
+// y = act(gate) * up, elementwise, with act(g) =
+//   swiglu  g / (1 + e^-g)
+//   geglu   g / (1 + e^-u), u = g * fma(b * g, g, a), a = 2 sqrt(2 / pi), b = 0.044715 a: GELU by tanh
+struct GluArgs {
   const float* gate;  // [rows][stride]
   const float* up;    // [rows][stride]
   float* y;           // [rows][stride]; may be gate or up
@@ -16,8 +18,17 @@ struct SwiGluArgs {
   size_t row_begin, row_end;
 };
 
+// y = cap * tanh(x / cap), elementwise; tanh z = 1 - 2 / (1 + e^2z).
+struct SoftCapArgs {
+  float* x;  // [n], n any; y in its place
+  size_t n;
+  float cap;
+};
+
 struct ActivationTier {
-  void (*swiglu)(const SwiGluArgs&);
+  void (*swiglu)(const GluArgs&);
+  void (*geglu)(const GluArgs&);
+  void (*soft_cap)(const SoftCapArgs&);
   // y[i] = e^x[i] for i < n, at most 1 ulp off: what SwiGLU and attention use.
   void (*exp)(const float* x, float* y, size_t n);
 };

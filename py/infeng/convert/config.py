@@ -1,4 +1,4 @@
-"""The hyper-parameters of a Llama-family model, from any source, checked."""
+"""The hyper-parameters of a model, from any source, checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 from infeng.errors import InputError
-from infeng.jsontext import Fields, short
 
 # What the INFQ reader allows; beyond it is damage, not a model.
 _MAX_SIZE = 1 << 20
@@ -17,7 +16,10 @@ _MAX_LAYERS = 1 << 12  # less than it allows: their names take memory before any
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The `config` of an INFQ header: the names are those of Hugging Face's config.json."""
+    """The `config` of an INFQ header: the names are those of Hugging Face's config.json.
+
+    Those with a default are what a family has beyond the first Llama (docs/infq.md); a model
+    with none of that is of the architecture "llama", whose header does without them."""
 
     hidden_size: int
     intermediate_size: int
@@ -32,18 +34,58 @@ class ModelConfig:
     tie_word_embeddings: bool
     bos_token_id: int | None
     eos_token_ids: tuple[int, ...]
+    hidden_act: str = "silu"
+    attention_bias: bool = False
+    attention_output_bias: bool = False
+    mlp_bias: bool = False
+    qk_norm: bool = False
+    post_norms: bool = False
+    embedding_multiplier: float = 1.0
+    query_pre_attn_scalar: float | None = None
+    attn_logit_softcapping: float = 0.0
+    final_logit_softcapping: float = 0.0
+    rope_factors: tuple[float, ...] = ()
+    rope_attention_factor: float = 1.0
+    rope_local_base_freq: float = 0.0
+    layer_windows: tuple[int, ...] = ()
+    layer_ropes: tuple[str, ...] = ()
+
+    def normal(self) -> ModelConfig:
+        """The same with defaults where the values say as much."""
+        windows = tuple(0 if w >= self.max_position_embeddings else w for w in self.layer_windows)
+        same_scale = self.query_pre_attn_scalar == self.head_dim
+        return dataclasses.replace(
+            self,
+            query_pre_attn_scalar=None if same_scale else self.query_pre_attn_scalar,
+            layer_windows=windows if any(windows) else (),
+            layer_ropes=() if set(self.layer_ropes) == {"global"} else self.layer_ropes,
+            rope_local_base_freq=self.rope_local_base_freq if "local" in self.layer_ropes else 0.0,
+        )
+
+    @property
+    def architecture(self) -> str:
+        """That of the INFQ header: "llama" or "decoder"."""
+        plain = all(getattr(self, f.name) == f.default for f in _features())
+        return "llama" if plain else "decoder"
 
     def header(self) -> dict[str, Any]:
         """The values as they stand in the header."""
-        return dataclasses.asdict(self) | {"eos_token_ids": list(self.eos_token_ids)}
+        values = dataclasses.asdict(self)
+        if self.architecture == "llama":
+            for f in _features():
+                del values[f.name]
+        else:
+            values["query_pre_attn_scalar"] = self.query_pre_attn_scalar or float(self.head_dim)
+            values["layer_windows"] = self.layer_windows or [0] * self.num_hidden_layers
+            values["layer_ropes"] = self.layer_ropes or ["global"] * self.num_hidden_layers
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @staticmethod
     def from_header(values: dict[str, Any]) -> ModelConfig:
         """The inverse of header(), for a header that has been validated."""
-        fields = [f.name for f in dataclasses.fields(ModelConfig)]
-        return ModelConfig(
-            **{k: values[k] for k in fields} | {"eos_token_ids": tuple(values["eos_token_ids"])}
-        )
+        fields = {f.name for f in dataclasses.fields(ModelConfig)}
+        known = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return ModelConfig(**{k: v for k, v in known.items() if k in fields}).normal()
 
     def check(self, where: str) -> ModelConfig:
         """Return self, or raise InputError for values that no model has."""
@@ -75,9 +117,22 @@ class ModelConfig:
             "head_dim",
             f"{self.num_attention_heads} heads of {self.head_dim} are more than {_MAX_LONG}",
         )
-        for key in ("rms_norm_eps", "rope_theta"):
+        for key in (
+            "rms_norm_eps", "rope_theta", "embedding_multiplier", "rope_attention_factor",
+        ):  # fmt: skip
             value = getattr(self, key)
             require(math.isfinite(value) and value > 0, key, f"{value} is not positive and finite")
+        for key in ("attn_logit_softcapping", "final_logit_softcapping", "rope_local_base_freq"):
+            value = getattr(self, key)
+            require(0 <= value < 1e30, key, f"{value} is not positive and finite")
+        for key, most in (("layer_windows", self.num_hidden_layers), ("layer_ropes", self.num_hidden_layers), ("rope_factors", self.head_dim // 2)):
+            count = len(getattr(self, key))
+            require(count in (0, most), key, f"{count} values where {most} are needed")
+        require(
+            not self.qk_norm or self.head_dim % 16 == 0,
+            "head_dim",
+            f"{self.head_dim} is no multiple of 16, which norms of heads need",
+        )
         ids = [("eos_token_ids", i) for i in self.eos_token_ids]
         if self.bos_token_id is not None:
             ids.append(("bos_token_id", self.bos_token_id))
@@ -107,90 +162,26 @@ class ModelConfig:
                 p + "mlp.up_proj.weight": (c.intermediate_size, c.hidden_size),
                 p + "mlp.down_proj.weight": (c.hidden_size, c.intermediate_size),
             }
+            if c.post_norms:
+                shapes[p + "pre_feedforward_layernorm.weight"] = (c.hidden_size,)
+                shapes[p + "post_feedforward_layernorm.weight"] = (c.hidden_size,)
+            if c.qk_norm:
+                shapes[p + "self_attn.q_norm.weight"] = (c.head_dim,)
+                shapes[p + "self_attn.k_norm.weight"] = (c.head_dim,)
+            for has_bias, modules in (
+                (c.attention_bias, ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
+                (c.attention_output_bias, ("self_attn.o_proj",)),
+                (c.mlp_bias, ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")),
+            ):
+                for module in modules if has_bias else ():
+                    shapes[f"{p}{module}.bias"] = (shapes[f"{p}{module}.weight"][0],)
         shapes["model.norm.weight"] = (c.hidden_size,)
         if not c.tie_word_embeddings:
             shapes["lm_head.weight"] = (c.vocab_size, c.hidden_size)
         return shapes
 
 
-# Any other value of these changes the computation in a way that the engine does not do.
-_ONLY: dict[str, tuple[object, ...]] = {
-    "hidden_act": ("silu",),
-    "attention_bias": (False,),
-    "mlp_bias": (False,),
-    "sliding_window": (),
-    "use_sliding_window": (False,),
-    "partial_rotary_factor": (1, 1.0),
-    "num_experts": (),
-    "num_local_experts": (),
-    "quantization_config": (),
-    "is_encoder_decoder": (False,),
-    "rope_interleaved": (False,),
-    "attn_logit_softcapping": (),
-    "final_logit_softcapping": (),
-}
-
-
-def from_huggingface(
-    values: dict[str, Any], where: str, generation: dict[str, Any], generation_where: str
-) -> ModelConfig:
-    """The configuration in a config.json.
-
-    generation: the object of generation_config.json, {} without one; its eos_token_id, the ids
-    that end an answer, goes before that of config.json. Raises InputError for what is missing,
-    wrong or not supported, with file and key."""
-    f = Fields(values, where)
-    model_type = f.get("model_type", str)
-    if model_type != "llama":
-        raise f.fail("model_type", f"{short(model_type)} is not supported, only 'llama' is")
-    f.refuse("architectures", ["LlamaForCausalLM"])
-    for key, allowed in _ONLY.items():
-        f.refuse(key, *allowed)
-    hidden = f.positive("hidden_size")
-    heads = f.positive("num_attention_heads")
-    head_dim = f.get("head_dim", int, None)
-    if head_dim is None:
-        if hidden % heads:
-            raise f.fail("num_attention_heads", f"{heads} does not divide hidden_size {hidden}")
-        head_dim = hidden // heads
-    eos = _ids(Fields(generation, generation_where), "eos_token_id") or _ids(f, "eos_token_id")
-    return ModelConfig(
-        hidden_size=hidden,
-        intermediate_size=f.positive("intermediate_size"),
-        num_hidden_layers=f.positive("num_hidden_layers"),
-        num_attention_heads=heads,
-        num_key_value_heads=f.positive("num_key_value_heads", heads),
-        head_dim=head_dim,
-        vocab_size=f.positive("vocab_size"),
-        max_position_embeddings=f.positive("max_position_embeddings"),
-        rms_norm_eps=f.get("rms_norm_eps", float),
-        rope_theta=_rope_theta(f),
-        tie_word_embeddings=f.get("tie_word_embeddings", bool, False),
-        bos_token_id=next(iter(_ids(f, "bos_token_id")), None),
-        eos_token_ids=eos,
-    ).check(where)
-
-
-def _ids(f: Fields, key: str) -> tuple[int, ...]:
-    value = f.values.get(key)
-    ids = value if isinstance(value, list) else [] if value is None else [value]
-    if any(type(i) is not int for i in ids):
-        raise f.fail(key, f"expected an id or a list of ids, found {short(value)}")
-    return tuple(dict.fromkeys(ids))
-
-
-def _rope_theta(f: Fields) -> float:
-    # rope_parameters is what transformers writes since version 5, rope_scaling what it wrote before.
-    theta = f.get("rope_theta", float, None)
-    for key in ("rope_scaling", "rope_parameters"):
-        rope = Fields(f.get(key, dict, {}), f"{f.where}: {key}")
-        for kind in ("rope_type", "type"):
-            rope.refuse(kind, "default")
-        unknown = set(rope.values) - {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
-        if unknown:
-            raise rope.fail(min(unknown), "is not supported: only the default RoPE is")
-        rope.refuse("partial_rotary_factor", 1, 1.0)
-        theta = rope.get("rope_theta", float, theta)
-    if theta is None:
-        raise f.fail("rope_theta", "missing")
-    return theta
+def _features() -> tuple[dataclasses.Field[Any], ...]:
+    """The fields that only the architecture "decoder" has."""
+    fields = dataclasses.fields(ModelConfig)
+    return tuple(f for f in fields if f.default is not dataclasses.MISSING)

@@ -43,13 +43,15 @@ class Converted:
         return self.bytes * 8 / self.weights
 
 
-def open_source(path: Path) -> Source:
-    """The model in a GGUF file or a Hugging Face folder. Raises InputError."""
+def open_source(path: Path, context: int | None = None) -> Source:
+    """The model in a GGUF file or a Hugging Face folder. Raises InputError.
+
+    context: the longest sequence; None: what the model has without a RoPE for long ones."""
     if path.is_dir():
-        return HuggingFaceSource(path)
+        return HuggingFaceSource(path, context)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    return GgufSource(path)
+    return GgufSource(path, context)
 
 
 def convert(
@@ -58,14 +60,15 @@ def convert(
     recipe: Recipe,
     *,
     measure_errors: bool = False,
+    context: int | None = None,
     progress: Progress = lambda done, total, tensor: None,
 ) -> Converted:
     """Write the model at source_path (GGUF file or Hugging Face folder) to `out`.
 
-    The same input, recipe and version give the same bytes. Memory: the file's texts and a few
+    context: as in open_source. The same input, recipe and version give the same bytes. Memory: the file's texts and a few
     blocks of 8 MiB, whatever the size of the model. `out` appears when it is complete.
     Raises InputError for a source that is damaged or not supported, or a failure to write."""
-    source = open_source(source_path)
+    source = open_source(source_path, context)
     if out.exists() and any(out.samefile(f) for f in source.files):
         raise InputError(f"{out}: is the source itself")
     _check_texts(source, source_path)
@@ -135,7 +138,7 @@ class _Plan:
         self.header = {
             "kind": "model",
             "tool": f"infeng {__version__}",
-            "architecture": "llama",
+            "architecture": config.architecture,
             "recipe": recipe.name,
             "config": config.header(),
             "source": [
@@ -145,6 +148,8 @@ class _Plan:
             "sections": list(self.text_sections.values()),
             "tensors": list(self.entries.values()),
         }
+        if config.architecture != "llama":
+            self.header["family"] = source.family
 
 
 class _TensorWriter:

@@ -57,8 +57,9 @@ _KEYS = frozenset(
 class GgufSource:
     """A checked file; see Source."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, context: int | None = None) -> None:
         self.files = [path]
+        self.family = "llama"
         self._file = GgufFile(path)
         f = Fields(self._file.metadata, str(path))
         self.config = _config(f, "output.weight" not in self._file.tensors)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infeng.convert import config as model_config
+from infeng.convert.families import from_huggingface
 from infeng.convert.safetensors_file import FLOATS, SafetensorsFile
 from infeng.convert.source import Int4Blocks
 from infeng.errors import InputError
@@ -20,7 +20,7 @@ MAX_TOKENIZER = 1 << 28
 class HuggingFaceSource:
     """A checked folder; see Source."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, context: int | None = None) -> None:
         self.folder = folder
         config_path = folder / "config.json"
         if not config_path.is_file():
@@ -29,20 +29,36 @@ class HuggingFaceSource:
                 hint = ": this is a PEFT adapter, for `infeng run --adapter NAME=FOLDER`"
             raise InputError(f"{folder}: has no config.json{hint}")
         generation = folder / "generation_config.json"
-        self.config = model_config.from_huggingface(
+        self.config, self._family = from_huggingface(
             load_object(config_path),
             str(config_path),
             load_object(generation) if generation.is_file() else {},
             str(generation),
+            context,
         )
+        self.family = self._family.model_type
         self.tokenizer_json = read_bytes(folder / "tokenizer.json", MAX_TOKENIZER)
         self.chat_template = _chat_template(folder)
         weights = _weights(folder)
         self.files = [config_path, folder / "tokenizer.json", *(f.path for f in weights)]
         self._tensors = self._check(weights)
 
+    def _stored_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The tensors of the folder: some families store several of ours as one."""
+        shapes = dict(self.config.shapes())
+        if self.config.tie_word_embeddings:
+            shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
+        if self._family.fused:
+            for name, shape in self.config.shapes().items():
+                whole, _ = _fused(name, shapes)
+                if whole != name:
+                    del shapes[name]
+                    rows = shapes.get(whole, (0,))[0]
+                    shapes[whole] = (rows + shape[0], shape[1])
+        return shapes
+
     def _check(self, weights: list[SafetensorsFile]) -> dict[str, SafetensorsFile]:
-        shapes = self.config.shapes()
+        shapes = self._stored_shapes()
         tied = self.config.tie_word_embeddings
         found: dict[str, SafetensorsFile] = {}
         for file in weights:
@@ -52,8 +68,7 @@ class HuggingFaceSource:
                 where = f"{file.path}: tensor {short(name)}"
                 if name in found:
                     raise InputError(f"{where}: is in {found[name].path.name} too")
-                head_of_tied = tied and name == "lm_head.weight"
-                shape = shapes["model.embed_tokens.weight"] if head_of_tied else shapes.get(name)
+                shape = shapes.get(name)
                 if shape is None:
                     raise InputError(f"{where}: is none of the tensors of this architecture")
                 if tensor.shape != shape:
@@ -67,7 +82,7 @@ class HuggingFaceSource:
                     )
                 found[name] = file
         for name in shapes:
-            if name not in found:
+            if name not in found and not (tied and name == "lm_head.weight"):
                 raise InputError(f"{self.folder}: tensor {name!r} is missing")
         if tied and "lm_head.weight" in found:
             self._check_tied(found)
@@ -88,7 +103,29 @@ class HuggingFaceSource:
         return None
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
-        return self._tensors[name].rows(name, start, stop)
+        whole, offset = _fused(name, self.config.shapes()) if self._family.fused else (name, 0)
+        values = self._tensors[whole].rows(whole, start + offset, stop + offset)
+        if self._family.gemma and name.endswith("norm.weight"):
+            return values + np.float32(1)  # the engine multiplies by the weight alone
+        return values
+
+
+# The tensors of which a fused one consists, in order.
+_FUSED = {
+    "self_attn.qkv_proj": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "mlp.gate_up_proj": ("mlp.gate_proj", "mlp.up_proj"),
+}
+
+
+def _fused(name: str, shapes: dict[str, tuple[int, ...]]) -> tuple[str, int]:
+    """The fused tensor that holds a tensor of ours, and at which row; else the name itself, 0."""
+    for whole, parts in _FUSED.items():
+        at = 0
+        for part in parts:
+            if f".{part}." in name:
+                return name.replace(part, whole), at
+            at += shapes.get(name, (0,))[0]
+    return name, 0
 
 
 def _weights(folder: Path) -> list[SafetensorsFile]:

@@ -34,6 +34,7 @@ class Source(Protocol):
     """A checked model: its configuration, texts and weights in float32."""
 
     config: ModelConfig
+    family: str  # for people
     files: list[Path]  # those that make up the model, for their digests
     tokenizer_json: bytes
     chat_template: str

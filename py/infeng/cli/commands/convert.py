@@ -40,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"weights that share a scale in int8; default: {DEFAULT_GROUP}",
     )
     parser.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help="longest sequence in tokens, for models whose RoPE depends on it (dynamic, longrope); "
+        "default: the length that needs no scaling",
+    )
+    parser.add_argument(
         "--report", type=Path, metavar="FILE", help="error per tensor as .csv or .json"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a line")
@@ -63,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             recipe,
             measure_errors=args.report is not None,
+            context=args.context,
             progress=report_progress,
         )
     if args.report is not None:
@@ -94,8 +102,9 @@ def _adapter(args: argparse.Namespace) -> int:
     dtype = args.recipe or ADAPTER_DTYPES[0]
     if dtype not in ADAPTER_DTYPES:
         raise UsageError(f"--recipe {dtype}: an adapter's are {', '.join(ADAPTER_DTYPES)}")
-    if args.report is not None:
-        raise UsageError("--report: only with a model")
+    for option in ("report", "context"):
+        if getattr(args, option) is not None:
+            raise UsageError(f"--{option}: only with a model")
     with progress("base model") as report_progress:
         base = models.base_of(args.base, lambda title: nullcontext(report_progress))
     written = convert_adapter(args.source, base, args.out, dtype)

@@ -1,5 +1,5 @@
-#ifndef INFENG_CC_MODEL_LLAMA_H_
-#define INFENG_CC_MODEL_LLAMA_H_
+#ifndef INFENG_CC_MODEL_DECODER_H_
+#define INFENG_CC_MODEL_DECODER_H_
 
 #include <array>
 #include <cstddef>
@@ -33,16 +33,17 @@ struct TokenRow {
   bool wants_logits;
 };
 
-// The Llama family: RMSNorm, rotary embedding, grouped-query attention, SwiGLU; tied or own head.
+// A decoder of the Llama lineage (docs/models.md): RMSNorm, rotary embedding, grouped-query
+// attention, gated MLP; tied or own head. What a family has besides is data of its layers.
 // Not thread-safe: it owns the buffers of a forward pass.
-class LlamaModel {
+class DecoderModel {
  public:
   // Rows of one forward pass; more only need more memory.
   static constexpr size_t kMaxRows = 256;
 
   // `file` and `pool` must outlive the model. Fails, naming what, if the model has a shape that the
   // kernels do not take.
-  static StatusOr<std::unique_ptr<LlamaModel>> Create(const ModelFile& file, Tier tier,
+  static StatusOr<std::unique_ptr<DecoderModel>> Create(const ModelFile& file, Tier tier,
                                                       KvDtype kv_dtype, ThreadPool* pool);
 
   const KvLayout& kv_layout() const { return kv_; }
@@ -54,10 +55,17 @@ class LlamaModel {
   void Forward(std::span<const TokenRow> rows, float* logits);
 
  private:
+  struct Linear {
+    const TensorView* weight = nullptr;
+    const float* bias = nullptr;  // or null
+  };
+  // Norms and the RoPE that a layer does not have are null.
   struct Layer {
-    const float* input_norm;
-    const float* post_attention_norm;
-    const TensorView *q, *k, *v, *o, *gate, *up, *down;
+    const float *input_norm, *q_norm, *k_norm, *post_attention_norm;
+    const float *pre_mlp_norm, *post_mlp_norm;
+    Linear q, k, v, o, gate, up, down;
+    Attention* attention;  // with the layer's window
+    RopeTable* rope;
   };
   // Those of row_indices_ from begin to end share an adapter.
   struct AdapterRows {
@@ -65,9 +73,18 @@ class LlamaModel {
     size_t begin, end;
   };
 
-  LlamaModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, ThreadPool* pool);
+  DecoderModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, ThreadPool* pool);
 
   Status BindTensors(const ModelFile& file);
+  void MakeAttentions(Tier tier);
+  void Embed(std::span<const TokenRow> rows, float* x);
+  LinearJob Job(const Linear& linear, size_t layer, Module module, float* y, size_t stride,
+                bool accumulate);
+  // x += what a part of a layer gives: of its linear layer's output at once, or, if the family has
+  // a norm there, after it.
+  void AddTo(float* x, const float* in, size_t in_stride, size_t rows, const Linear& linear,
+             size_t layer, Module module, const float* post_norm);
+  void NormHeads(const Layer& layer, size_t rows);
   void Reserve(std::span<const TokenRow> rows);
   void GroupByAdapter(std::span<const TokenRow> rows);
   void ForEachRow(size_t rows, FunctionRef<void(size_t, size_t)> work);
@@ -83,8 +100,8 @@ class LlamaModel {
   const NormTier& norm_;
   const ActivationTier& activation_;
   LinearRunner linear_;
-  RopeTable rope_table_;
-  Attention attention_;
+  RopeTable rope_, local_rope_, no_rope_;
+  std::vector<std::unique_ptr<Attention>> attentions_;  // one per window that some layer has
 
   const TensorView* embedding_ = nullptr;
   const TensorView* head_ = nullptr;
@@ -103,4 +120,4 @@ class LlamaModel {
 
 }  // namespace infeng
 
-#endif  // INFENG_CC_MODEL_LLAMA_H_
+#endif  // INFENG_CC_MODEL_DECODER_H_
