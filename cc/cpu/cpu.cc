@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -30,6 +31,8 @@ constexpr Requirement kRequirements[] = {
     {"avx512dq", &CpuFeatures::avx512dq, Tier::kAvx512},
     {"avx512vl", &CpuFeatures::avx512vl, Tier::kAvx512},
     {"avx512vnni", &CpuFeatures::avx512vnni, Tier::kAvx512},
+    {"amx_tile", &CpuFeatures::amx_tile, Tier::kAmx},
+    {"amx_int8", &CpuFeatures::amx_int8, Tier::kAmx},
 };
 
 // Some hypervisors hide the cache leaves; the kernel or the C library may still know.
@@ -88,6 +91,8 @@ const char* TierName(Tier tier) {
       return "avx2";
     case Tier::kAvx512:
       return "avx512";
+    case Tier::kAmx:
+      return "amx";
   }
   return "unknown";
 }
@@ -97,7 +102,7 @@ StatusOr<Tier> ParseTier(std::string_view name) {
     if (name == TierName(tier)) return tier;
   }
   return InvalidArgument("'" + std::string(name) +
-                         "' is not a tier: expected scalar, avx2 or avx512");
+                         "' is not a tier: expected scalar, avx2, avx512 or amx");
 }
 
 bool TierCompiled(Tier tier) { return static_cast<int>(tier) <= INFENG_TOP_TIER; }
@@ -114,11 +119,18 @@ bool TierUsable(Tier tier, const CpuFeatures& features, std::string* why_not) {
     reason = "the operating system has not enabled XSAVE, which " + std::string(TierName(tier)) +
              " needs";
   } else if ((tier >= Tier::kAvx2 && !features.os_ymm) ||
-             (tier >= Tier::kAvx512 && !features.os_zmm)) {
+             (tier >= Tier::kAvx512 && !features.os_zmm) ||
+             (tier >= Tier::kAmx && !features.os_tile)) {
     char xcr0[32];
     std::snprintf(xcr0, sizeof(xcr0), "0x%" PRIx64, features.xcr0);
     reason = std::string("the operating system has not enabled ") +
-             (features.os_ymm ? "ZMM" : "YMM") + " registers (XCR0 is " + xcr0 + ")";
+             (!features.os_ymm   ? "YMM"
+              : !features.os_zmm ? "ZMM"
+                                 : "tile") +
+             " registers (XCR0 is " + xcr0 + ")";
+  } else if (tier >= Tier::kAmx && features.tile_refusal != 0) {
+    reason = std::string("the operating system refuses tile registers to this process: ") +
+             std::strerror(features.tile_refusal);
   }
   if (why_not != nullptr) *why_not = reason;
   return reason.empty();
@@ -136,7 +148,7 @@ StatusOr<Tier> ChooseTier(std::string_view force_path, const CpuFeatures& featur
   if (force_path == "auto") return BestUsableTier(features);
   const std::string flag = "--force_path=" + std::string(force_path) + ": ";
   const StatusOr<Tier> tier = ParseTier(force_path);
-  if (!tier.ok()) return InvalidArgument(flag + "expected auto, scalar, avx2 or avx512");
+  if (!tier.ok()) return InvalidArgument(flag + "expected auto, scalar, avx2, avx512 or amx");
   if (!TierCompiled(*tier)) {
     return Unavailable(flag + "this build has no tier above " +
                        TierName(static_cast<Tier>(INFENG_TOP_TIER)));

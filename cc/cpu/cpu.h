@@ -16,12 +16,13 @@ enum class Tier {
   kScalar = 0,
   kAvx2 = 1,    // AVX2, FMA, F16C
   kAvx512 = 2,  // and AVX-512 F, BW, DQ, VL, VNNI
+  kAmx = 3,     // and AMX tiles of int8
 };
 
-inline constexpr Tier kTiers[] = {Tier::kScalar, Tier::kAvx2, Tier::kAvx512};
+inline constexpr Tier kTiers[] = {Tier::kScalar, Tier::kAvx2, Tier::kAvx512, Tier::kAmx};
 
 // What CPUID and XCR0 say. The flags are those of the CPU alone: an instruction set is usable only
-// if the operating system saves its registers too (os_ymm, os_zmm).
+// if the operating system saves its registers too (os_ymm, os_zmm, os_tile).
 struct CpuFeatures {
   std::string vendor;  // as CPUID spells it: "AuthenticAMD"
   std::string brand;   // "AMD EPYC 9654 96-Core Processor", "" if the CPU has none
@@ -33,6 +34,8 @@ struct CpuFeatures {
   uint64_t xcr0 = 0;     // 0 without osxsave
   bool os_ymm = false;   // XMM and YMM state is saved
   bool os_zmm = false;   // mask and ZMM state is saved, and YMM
+  bool os_tile = false;  // tile configuration and data are saved
+  int tile_refusal = 0;  // the errno with which the system refused tiles to this process
 
   bool avx = false;
   bool fma = false;
@@ -43,6 +46,8 @@ struct CpuFeatures {
   bool avx512dq = false;
   bool avx512vl = false;
   bool avx512vnni = false;
+  bool amx_tile = false;
+  bool amx_int8 = false;
 
   // Bytes, of one instance of each cache; 0 if unknown.
   uint64_t l1d_bytes = 0;
@@ -50,13 +55,14 @@ struct CpuFeatures {
   uint64_t l3_bytes = 0;
 };
 
-// What this machine has. Reads it anew on each call.
+// What this machine has. Reads it anew on each call. Linux gives tiles only to a process that asks
+// for them, so this asks, where CPU and system have them; it holds for all threads.
 CpuFeatures DetectCpu();
 
 // The instruction sets that the CPU has, by the names that /proc/cpuinfo uses, in a fixed order.
 std::vector<std::string> FeatureNames(const CpuFeatures& features);
 
-// "scalar", "avx2", "avx512".
+// "scalar", "avx2", "avx512", "amx".
 const char* TierName(Tier tier);
 
 // Error: InvalidArgument that lists the names.

@@ -29,7 +29,8 @@ CpuFeatures EverythingButVnni() {
 
 CpuFeatures Everything() {
   CpuFeatures f = EverythingButVnni();
-  f.avx512vnni = true;
+  f.avx512vnni = f.amx_tile = f.amx_int8 = f.os_tile = true;
+  f.xcr0 = 0x600e7;
   return f;
 }
 
@@ -66,7 +67,7 @@ TEST(ChooseTierTest, ForcesWhatThereIs) {
 TEST(ChooseTierTest, UnknownName) {
   const Status status = ChooseTier("sse", Everything()).status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(status.message(), "--force_path=sse: expected auto, scalar, avx2 or avx512");
+  EXPECT_EQ(status.message(), "--force_path=sse: expected auto, scalar, avx2, avx512 or amx");
 }
 
 TEST(ChooseTierTest, WhatTheMachineOrTheBuildLacks) {
@@ -115,6 +116,7 @@ TEST(ThisMachineTest, AgreesWithTheKernel) {
   EXPECT_EQ(f.avx512dq && f.os_zmm, flags.contains("avx512dq"));
   EXPECT_EQ(f.avx512vl && f.os_zmm, flags.contains("avx512vl"));
   EXPECT_EQ(f.avx512vnni && f.os_zmm, flags.contains("avx512_vnni"));
+  EXPECT_EQ(f.amx_int8 && f.os_tile, flags.contains("amx_int8"));
 }
 
 TEST(ThisMachineTest, ForcingWorksExactlyWhereTheTierRuns) {

@@ -1,7 +1,10 @@
 #include "cc/cpu/cpuid.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -11,9 +14,17 @@ namespace {
 constexpr uint64_t kXcr0Ymm = 0x06;  // XMM, YMM
 constexpr uint64_t kXcr0Zmm = 0xe6;  // and mask registers, upper ZMM0-15, ZMM16-31
 
+constexpr uint64_t kXcr0Tile = uint64_t{3} << 17;  // configuration, data
+
+// Of arch_prctl; asm/prctl.h of older kernels lacks it.
+constexpr int kRequestComponent = 0x1023;  // ARCH_REQ_XCOMP_PERM
+constexpr int kTileData = 18;              // the component's bit in XCR0
+
 constexpr uint32_t kExtended = 0x80000000;
 constexpr uint32_t kIntelCaches = 4;
 constexpr uint32_t kAmdCaches = 0x8000001d;
+constexpr uint32_t kTilePalette = 0x1d;
+constexpr uint32_t kTileMultiplier = 0x1e;
 // Real CPUs list four or five; a hypervisor that never ends its list must not hang us.
 constexpr uint32_t kMaxCaches = 16;
 
@@ -74,6 +85,17 @@ void DecodeCaches(const CpuidSource& source, uint32_t leaf, CpuFeatures* feature
   }
 }
 
+// Palette 1 of leaf 0x1d as the kernels use it: eight tiles of 16 rows of 64 bytes, and leaf 0x1e a
+// multiplier that takes them whole.
+bool HasFullTiles(const CpuidSource& source, uint32_t highest) {
+  if (highest < kTileMultiplier) return false;
+  const CpuidRegisters palette = source.cpuid(kTilePalette, 1);
+  const CpuidRegisters multiplier = source.cpuid(kTileMultiplier, 0);
+  return source.cpuid(kTilePalette, 0).eax >= 1 && palette.ebx >> 16 >= 8 &&
+         (palette.ebx & 0xffff) >= 64 && (palette.ecx & 0xffff) >= 16 &&
+         (multiplier.ebx & 0xff) >= 16 && (multiplier.ebx >> 8 & 0xffff) >= 64;
+}
+
 }  // namespace
 
 CpuidSource MachineCpuid() {
@@ -90,6 +112,7 @@ CpuidSource MachineCpuid() {
         __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
         return (uint64_t{high} << 32) | low;
       },
+      [] { return syscall(SYS_arch_prctl, kRequestComponent, kTileData) == 0 ? 0 : errno; },
   };
 }
 
@@ -112,6 +135,7 @@ CpuFeatures DecodeCpuid(const CpuidSource& source) {
     features.xcr0 = source.xcr0();
     features.os_ymm = (features.xcr0 & kXcr0Ymm) == kXcr0Ymm;
     features.os_zmm = (features.xcr0 & kXcr0Zmm) == kXcr0Zmm;
+    features.os_tile = (features.xcr0 & kXcr0Tile) == kXcr0Tile;
   }
   if (highest >= 7) {
     const CpuidRegisters r = source.cpuid(7, 0);
@@ -121,7 +145,10 @@ CpuFeatures DecodeCpuid(const CpuidSource& source) {
     features.avx512bw = Bit(r.ebx, 30);
     features.avx512vl = Bit(r.ebx, 31);
     features.avx512vnni = Bit(r.ecx, 11);
+    features.amx_tile = Bit(r.edx, 24) && HasFullTiles(source, highest);
+    features.amx_int8 = Bit(r.edx, 25);
   }
+  if (features.amx_tile && features.os_tile) features.tile_refusal = source.request_tiles();
 
   const uint32_t highest_extended = source.cpuid(kExtended, 0).eax;
   if (highest_extended >= kExtended + 4) {

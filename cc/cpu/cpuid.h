@@ -20,6 +20,8 @@ struct CpuidSource {
   std::function<CpuidRegisters(uint32_t leaf, uint32_t subleaf)> cpuid;
   // Called only if CPUID says that the instruction exists (OSXSAVE).
   std::function<uint64_t()> xcr0;
+  // Asks the operating system for tiles; 0 or an errno. Called only if CPU and XCR0 have them.
+  std::function<int()> request_tiles;
 };
 
 CpuidSource MachineCpuid();

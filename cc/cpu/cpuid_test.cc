@@ -1,5 +1,6 @@
 #include "cc/cpu/cpuid.h"
 
+#include <cerrno>
 #include <cstring>
 #include <map>
 #include <string>
@@ -14,20 +15,24 @@ namespace {
 // another leaf, here all ones.
 class FakeCpu {
  public:
-  static FakeCpu WithAvx512() {
+  static FakeCpu WithAmx() {
     FakeCpu cpu;
     cpu.Name("AuthenticAMD", "AMD EPYC 9654 96-Core Processor");
     cpu.leaf(1).eax = 0x00a10f11;  // family 25, model 17, stepping 1
     cpu.leaf(1).ecx = (1u << 12) | (1u << 27) | (1u << 28) | (1u << 29);
     cpu.leaf(7).ebx = (1u << 5) | (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);
     cpu.leaf(7).ecx = 1u << 11;
-    cpu.xcr0 = 0xe7;
+    cpu.leaf(7).edx = (1u << 24) | (1u << 25);
+    cpu.leaf(0x1d).eax = 1;
+    cpu.leaf(0x1d, 1) = {(1024u << 16) | 8192u, (8u << 16) | 64u, 16, 0};
+    cpu.leaf(0x1e).ebx = (64u << 8) | 16u;
+    cpu.xcr0 = 0x600e7;
     return cpu;
   }
 
   void Name(const std::string& vendor, std::string brand) {
     CpuidRegisters& r = leaf(0);
-    r.eax = 0x10;
+    r.eax = 0x1f;
     std::memcpy(&r.ebx, vendor.data(), 4);
     std::memcpy(&r.edx, vendor.data() + 4, 4);
     std::memcpy(&r.ecx, vendor.data() + 8, 4);
@@ -52,10 +57,15 @@ class FakeCpu {
               << "XGETBV would be an illegal instruction";
           return xcr0;
         },
+        [this] {
+          EXPECT_EQ(xcr0 >> 17 & 3, 3U) << "asked for what the system does not have";
+          return refusal;
+        },
     });
   }
 
   uint64_t xcr0 = 0;
+  int refusal = 0;
 
  private:
   std::map<std::pair<uint32_t, uint32_t>, CpuidRegisters> leaves_;
@@ -69,7 +79,7 @@ std::string WhyNot(Tier tier, const CpuFeatures& features) {
 }
 
 TEST(CpuidTest, DecodesACpuThatHasItAll) {
-  const CpuFeatures f = FakeCpu::WithAvx512().Features();
+  const CpuFeatures f = FakeCpu::WithAmx().Features();
   EXPECT_EQ(f.vendor, "AuthenticAMD");
   EXPECT_EQ(f.brand, "AMD EPYC 9654 96-Core Processor");
   EXPECT_EQ(f.family, 25U);
@@ -77,7 +87,8 @@ TEST(CpuidTest, DecodesACpuThatHasItAll) {
   EXPECT_EQ(f.stepping, 1U);
   EXPECT_EQ(FeatureNames(f),
             (std::vector<std::string>{"avx", "fma", "f16c", "avx2", "avx512f", "avx512bw",
-                                      "avx512dq", "avx512vl", "avx512vnni"}));
+                                      "avx512dq", "avx512vl", "avx512vnni", "amx_tile",
+                                      "amx_int8"}));
   EXPECT_TRUE(f.os_ymm);
   EXPECT_TRUE(f.os_zmm);
   for (const Tier tier : kTiers) EXPECT_EQ(WhyNot(tier, f), "");
@@ -85,7 +96,7 @@ TEST(CpuidTest, DecodesACpuThatHasItAll) {
 
 TEST(CpuidTest, DecodesFamilyAndModel) {
   const auto decode = [](uint32_t signature) {
-    FakeCpu cpu = FakeCpu::WithAvx512();
+    FakeCpu cpu = FakeCpu::WithAmx();
     cpu.leaf(1).eax = signature;
     const CpuFeatures f = cpu.Features();
     return std::pair(f.family, f.model);
@@ -97,7 +108,7 @@ TEST(CpuidTest, DecodesFamilyAndModel) {
 }
 
 TEST(CpuidTest, YmmNotEnabledByTheSystem) {
-  FakeCpu cpu = FakeCpu::WithAvx512();
+  FakeCpu cpu = FakeCpu::WithAmx();
   cpu.xcr0 = 0x3;
   const CpuFeatures f = cpu.Features();
   EXPECT_TRUE(f.avx2);
@@ -110,7 +121,7 @@ TEST(CpuidTest, YmmNotEnabledByTheSystem) {
 
 TEST(CpuidTest, ZmmNotEnabledByTheSystem) {
   for (const uint64_t xcr0 : {0x07, 0x27, 0x67, 0xa7, 0xc7}) {  // each lacks a part
-    FakeCpu cpu = FakeCpu::WithAvx512();
+    FakeCpu cpu = FakeCpu::WithAmx();
     cpu.xcr0 = xcr0;
     const CpuFeatures f = cpu.Features();
     EXPECT_EQ(WhyNot(Tier::kAvx2, f), "");
@@ -120,8 +131,40 @@ TEST(CpuidTest, ZmmNotEnabledByTheSystem) {
   }
 }
 
+TEST(CpuidTest, TilesNotEnabledByTheSystem) {
+  for (const uint64_t xcr0 : {0xe7, 0x200e7, 0x400e7}) {
+    FakeCpu cpu = FakeCpu::WithAmx();
+    cpu.xcr0 = xcr0;
+    const CpuFeatures f = cpu.Features();
+    EXPECT_EQ(WhyNot(Tier::kAvx512, f), "");
+    EXPECT_NE(WhyNot(Tier::kAmx, f).find("has not enabled tile registers (XCR0 is 0x"),
+              std::string::npos);
+    EXPECT_LT(BestUsableTier(f), Tier::kAmx);
+  }
+}
+
+TEST(CpuidTest, TilesRefusedByTheSystem) {
+  FakeCpu cpu = FakeCpu::WithAmx();
+  cpu.refusal = EPERM;
+  const CpuFeatures f = cpu.Features();
+  EXPECT_EQ(WhyNot(Tier::kAvx512, f), "");
+  EXPECT_EQ(WhyNot(Tier::kAmx, f),
+            "the operating system refuses tile registers to this process: Operation not permitted");
+}
+
+TEST(CpuidTest, TilesOfAnotherSize) {
+  for (const auto& [bytes, rows] : {std::pair{32u, 16u}, {64u, 8u}}) {
+    FakeCpu cpu = FakeCpu::WithAmx();
+    cpu.leaf(0x1d, 1) = {(1024u << 16) | 8192u, (8u << 16) | bytes, rows, 0};
+    EXPECT_FALSE(cpu.Features().amx_tile);
+  }
+  FakeCpu old = FakeCpu::WithAmx();
+  old.leaf(0).eax = 0x10;  // the leaves that tell are not there
+  EXPECT_FALSE(old.Features().amx_tile);
+}
+
 TEST(CpuidTest, OsxsaveOff) {
-  FakeCpu cpu = FakeCpu::WithAvx512();
+  FakeCpu cpu = FakeCpu::WithAmx();
   cpu.leaf(1).ecx &= ~(1u << 27);
   const CpuFeatures f = cpu.Features();
   EXPECT_EQ(f.xcr0, 0U);
@@ -141,7 +184,7 @@ class LackTest : public testing::TestWithParam<Lack> {};
 
 TEST_P(LackTest, ForbidsTheTiersThatNeedIt) {
   const Lack& lack = GetParam();
-  FakeCpu cpu = FakeCpu::WithAvx512();
+  FakeCpu cpu = FakeCpu::WithAmx();
   cpu.leaf(lack.leaf).*lack.reg &= ~(1u << lack.bit);
   const CpuFeatures f = cpu.Features();
   for (const Tier tier : kTiers) {
@@ -164,7 +207,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Lack{"avx512dq", 7, &CpuidRegisters::ebx, 17, Tier::kAvx512},
                     Lack{"avx512bw", 7, &CpuidRegisters::ebx, 30, Tier::kAvx512},
                     Lack{"avx512vl", 7, &CpuidRegisters::ebx, 31, Tier::kAvx512},
-                    Lack{"avx512vnni", 7, &CpuidRegisters::ecx, 11, Tier::kAvx512}),
+                    Lack{"avx512vnni", 7, &CpuidRegisters::ecx, 11, Tier::kAvx512},
+                    Lack{"amx_tile", 7, &CpuidRegisters::edx, 24, Tier::kAmx},
+                    Lack{"amx_int8", 7, &CpuidRegisters::edx, 25, Tier::kAmx}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(CpuidTest, AnOldCpuIsNotAskedForLeavesItLacks) {
@@ -182,7 +227,7 @@ TEST(CpuidTest, AnOldCpuIsNotAskedForLeavesItLacks) {
 }
 
 TEST(CpuidTest, TheBrandIsCleaned) {
-  FakeCpu cpu = FakeCpu::WithAvx512();
+  FakeCpu cpu = FakeCpu::WithAmx();
   cpu.Name("GenuineIntel", "   Intel(R)\tXeon\n  ");
   EXPECT_EQ(cpu.Features().brand, "Intel(R)?Xeon?");
 }
@@ -192,7 +237,7 @@ CpuidRegisters Cache(uint32_t level, uint32_t type, uint32_t ways, uint32_t line
 }
 
 TEST(CpuidTest, CachesOfIntel) {
-  FakeCpu cpu = FakeCpu::WithAvx512();
+  FakeCpu cpu = FakeCpu::WithAmx();
   cpu.leaf(4, 0) = Cache(1, 1, 12, 64, 64);
   cpu.leaf(4, 1) = Cache(1, 2, 8, 64, 64);
   cpu.leaf(4, 2) = Cache(2, 3, 16, 64, 2048);
@@ -204,7 +249,7 @@ TEST(CpuidTest, CachesOfIntel) {
 }
 
 TEST(CpuidTest, CachesOfAmd) {
-  FakeCpu cpu = FakeCpu::WithAvx512();
+  FakeCpu cpu = FakeCpu::WithAmx();
   cpu.leaf(0x80000000).eax = 0x80000021;
   cpu.leaf(0x80000001).ecx = 1u << 22;
   cpu.leaf(0x8000001d, 0) = Cache(1, 1, 8, 64, 64);
@@ -218,7 +263,7 @@ TEST(CpuidTest, CachesOfAmd) {
 }
 
 TEST(CpuidTest, AnEndlessListOfCachesEnds) {
-  FakeCpu cpu = FakeCpu::WithAvx512();
+  FakeCpu cpu = FakeCpu::WithAmx();
   for (uint32_t i = 0; i < 1000; ++i) cpu.leaf(4, i) = Cache(1, 1, 8, 64, 64);
   EXPECT_EQ(cpu.Features().l1d_bytes, 32U << 10);
 }

@@ -27,14 +27,17 @@ size_t Grain(size_t panels, int threads) {
 
 QuantizedRows LinearRunner::Reserve(size_t rows, const TensorView& weight, size_t digits) {
   const size_t groups = rows * digits * (weight.kp / weight.group);
-  return {infeng::Reserve(&q_, rows * digits * weight.kp),
+  const bool wide = kernels_.Wide(rows);
+  const size_t q_rows = wide ? RoundUp(rows, kWideTile) : rows;
+  return {infeng::Reserve(&q_, q_rows * digits * weight.kp),
           infeng::Reserve(&scale_, groups),
           infeng::Reserve(&offset_, groups),
           infeng::Reserve(&sum_, groups),
           rows,
           digits,
           weight.kp,
-          weight.group};
+          weight.group,
+          wide};
 }
 
 void LinearRunner::PlanLora(size_t rows, std::span<const LinearJob> jobs) {

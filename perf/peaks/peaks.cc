@@ -6,6 +6,10 @@ namespace infeng {
 
 const PeakTier& PeakKernels(Tier tier) {
   switch (tier) {
+#if INFENG_TOP_TIER >= 3
+    case Tier::kAmx:
+      return kPeakAmx;
+#endif
 #if INFENG_TOP_TIER >= 2
     case Tier::kAvx512:
       return kPeakAvx512;

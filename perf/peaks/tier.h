@@ -21,6 +21,7 @@ struct PeakTier {
 extern const PeakTier kPeakScalar;
 extern const PeakTier kPeakAvx2;
 extern const PeakTier kPeakAvx512;
+extern const PeakTier kPeakAmx;
 
 }  // namespace infeng
 

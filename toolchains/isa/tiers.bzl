@@ -7,20 +7,22 @@ same for every CPU, so nothing crashes on an older one and caches stay shared.
 load("@rules_cc//cc:defs.bzl", "cc_library")
 
 _AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+_AVX512 = _AVX2 + [
+    "-mavx512f",
+    "-mavx512bw",
+    "-mavx512dq",
+    "-mavx512vl",
+    "-mavx512vnni",
+    # Clang prefers 256-bit registers unless told; the kernels say what they mean.
+    "-mprefer-vector-width=512",
+]
 
 # From the lowest to the highest; cc/cpu/cpu.h has the same order.
 TIERS = [
     struct(name = "scalar", copts = []),
     struct(name = "avx2", copts = _AVX2),
-    struct(name = "avx512", copts = _AVX2 + [
-        "-mavx512f",
-        "-mavx512bw",
-        "-mavx512dq",
-        "-mavx512vl",
-        "-mavx512vnni",
-        # Clang prefers 256-bit registers unless told; the kernels say what they mean.
-        "-mprefer-vector-width=512",
-    ]),
+    struct(name = "avx512", copts = _AVX512),
+    struct(name = "amx", copts = _AVX512 + ["-mamx-tile", "-mamx-int8"]),
 ]
 
 # The top tier's index, for preprocessor conditions.

@@ -7,6 +7,7 @@ namespace infeng {
 const ActivationTier& ActivationKernels(Tier tier) {
   switch (tier) {
 #if INFENG_TOP_TIER >= 2
+    case Tier::kAmx:
     case Tier::kAvx512:
       return kActivationAvx512;
 #endif

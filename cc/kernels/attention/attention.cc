@@ -29,6 +29,7 @@ size_t PanelBytes(KvDtype dtype, size_t steps) {
 const AttentionTier& AttentionKernels(Tier tier) {
   switch (tier) {
 #if INFENG_TOP_TIER >= 2
+    case Tier::kAmx:
     case Tier::kAvx512:
       return kAttentionAvx512;
 #endif

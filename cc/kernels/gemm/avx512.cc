@@ -135,6 +135,6 @@ void Int4Linear(const Int4LinearArgs& a) {
 
 }  // namespace
 
-const GemmTier kGemmAvx512 = {Quantize, Int8Linear, Int4Linear, F32Linear};
+const GemmTier kGemmAvx512 = {Quantize, Int8Linear, Int4Linear, F32Linear, 0};
 
 }  // namespace infeng

@@ -37,6 +37,21 @@ inline void StoreTile(int8_t* q, size_t step, V values) {
   for (int i = 0; i < 4; ++i) __builtin_memcpy(q + i * step, bytes + i * 4, 4);
 }
 
+inline size_t WideTileK(const QuantizedRows& x) { return x.group % 64 == 0 ? 64 : 32; }
+
+// Sixteen of a row's q at k, a multiple of 16.
+inline void StoreDigits(const QuantizedRows& out, const RowPlace& place, size_t row, size_t digit,
+                        size_t k, V values) {
+  if (!out.wide) {
+    const size_t t = place.tile_rows;
+    StoreTile(out.q + (place.q - out.q) + (digit * out.kp + k) * t, 4 * t, values);
+    return;
+  }
+  const size_t tile_k = WideTileK(out);
+  const size_t first = (row / kWideTile * out.digits + digit) * kWideTile * out.kp;
+  StoreI8(out.q + first + (k / tile_k * kWideTile + row % kWideTile) * tile_k + k % tile_k, values);
+}
+
 inline void QuantizeGroup(const QuantizeArgs& a, size_t row, size_t g) {
   const QuantizedRows& out = a.out;
   const float* x = a.x + row * a.x_stride;
@@ -53,8 +68,6 @@ inline void QuantizeGroup(const QuantizeArgs& a, size_t row, size_t g) {
   const float scale = nonzero ? amax / 127.0f : (finite ? 0.0f : __builtin_nanf(""));
   const V factor = Set1(inverse);
   const RowPlace place = PlaceOf(out, row);
-  const size_t step = place.tile_rows * 4;
-  int8_t* q = out.q + (place.q - out.q) + at * place.tile_rows;
   size_t index = place.at + g * place.tile_rows;
   const float scale2 = scale / 254.0f;
   const float inverse2 = 1.0f / scale2;
@@ -65,7 +78,7 @@ inline void QuantizeGroup(const QuantizeArgs& a, size_t row, size_t g) {
   for (size_t i = 0; i < out.group; i += 16) {
     const V value = nonzero ? LoadPadded(x, a.k, at + i) : Set1(0.0f);
     const V digit = nonzero ? Round(Mul(value, factor)) : Set1(0.0f);
-    StoreTile(q + i * place.tile_rows, step, digit);
+    StoreDigits(out, place, row, 0, at + i, digit);
     sum = Add(sum, digit);
     if (out.digits == 1) continue;
     V r = Set1(0.0f);
@@ -73,7 +86,7 @@ inline void QuantizeGroup(const QuantizeArgs& a, size_t row, size_t g) {
       r = Mul(Fma(Set1(-scale), digit, value), Set1(inverse2));
       r = Round(Min(Set1(127.0f), Max(Set1(-127.0f), r)));
     }
-    StoreTile(q + (out.kp + i) * place.tile_rows, step, r);
+    StoreDigits(out, place, row, 1, at + i, r);
     sum2 = Add(sum2, r);
   }
   const auto store = [&](float digit_scale, float digit_sum) {

@@ -6,6 +6,10 @@ namespace infeng {
 
 const GemmTier& GemmKernels(Tier tier) {
   switch (tier) {
+#if INFENG_TOP_TIER >= 3
+    case Tier::kAmx:
+      return kGemmAmx;
+#endif
 #if INFENG_TOP_TIER >= 2
     case Tier::kAvx512:
       return kGemmAvx512;

@@ -76,6 +76,6 @@ void Int4Linear(const Int4LinearArgs& a) { LinearPanels<Int4Tile>(a); }
 
 }  // namespace
 
-const GemmTier kGemmScalar = {Quantize, Int8Linear, Int4Linear, F32Linear};
+const GemmTier kGemmScalar = {Quantize, Int8Linear, Int4Linear, F32Linear, 0};
 
 }  // namespace infeng

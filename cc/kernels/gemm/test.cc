@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -60,16 +61,21 @@ struct Quantized {
   AlignedBuffer<float> sum;
   QuantizedRows view;
 
-  Quantized(size_t rows, size_t k, size_t group, size_t digits)
-      : q(rows * digits * RoundUp(k, group)),
+  Quantized(size_t rows, size_t k, size_t group, size_t digits, bool wide)
+      : q((wide ? RoundUp(rows, kWideTile) : rows) * digits * RoundUp(k, group)),
         scale(rows * digits * (RoundUp(k, group) / group)),
         offset(scale.size()),
         sum(scale.size()),
         view{q.data(), scale.data(), offset.data(),     sum.data(),
-             rows,     digits,       RoundUp(k, group), group} {}
+             rows,     digits,       RoundUp(k, group), group,       wide} {}
 
   // Where tier.h says that they are.
   int8_t q_at(size_t row, size_t digit, size_t i) const {
+    if (view.wide) {
+      const size_t tile_k = view.group % 64 == 0 ? 64 : 32;
+      return q[(row / 16 * view.digits + digit) * 16 * view.kp + i / tile_k * 16 * tile_k +
+               row % 16 * tile_k + i % tile_k];
+    }
     const size_t first = row / 4 * 4;
     const size_t tile = std::min<size_t>(view.rows - first, 4);
     return q[first * view.digits * view.kp + (digit * view.kp / 4 + i / 4) * tile * 4 +
@@ -84,7 +90,7 @@ struct Quantized {
 };
 
 Quantized Quantize(const GemmTier& kernels, const Rows& x, size_t group, size_t digits) {
-  Quantized out(x.rows, x.k, group, digits);
+  Quantized out(x.rows, x.k, group, digits, kernels.Wide(x.rows));
   kernels.quantize({x.data.data(), x.stride, x.k, 0, x.rows, out.view});
   return out;
 }
@@ -234,10 +240,15 @@ TEST_P(Gemm, QuantizeEqualsScalar) {
   for (const size_t k : {1u, 15u, 16u, 17u, 31u, 32u, 33u, 64u, 576u, 1000u}) {
     for (const size_t group : {32u, 64u, 96u}) {
       for (const size_t digits : {1u, 2u}) {
-        const Rows x = RandomRows(4, k, static_cast<uint32_t>(k));
+        const Rows x = RandomRows(k % 2 == 0 ? 4 : 35, k, static_cast<uint32_t>(k));
         const Quantized a = Quantize(*kernels, x, group, digits);
         const Quantized b = Quantize(scalar, x, group, digits);
-        EXPECT_TRUE(SameBits(a.q, b.q));
+        for (size_t row = 0; row < x.rows; ++row) {
+          for (size_t i = 0; i < digits * a.view.kp; ++i) {
+            ASSERT_EQ(a.q_at(row, i / a.view.kp, i % a.view.kp),
+                      b.q_at(row, i / a.view.kp, i % a.view.kp));
+          }
+        }
         EXPECT_TRUE(SameBits(a.scale, b.scale));
         EXPECT_TRUE(SameBits(a.offset, b.offset));
         EXPECT_TRUE(SameBits(a.sum, b.sum));
@@ -287,18 +298,18 @@ TEST_P(Gemm, NotFiniteInputMakesNan) {
 
 TEST_P(Gemm, Int8EqualsScalar) {
   uint32_t seed = 0;
-  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 17u, 71u}) {
+  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 16u, 17u, 32u, 71u, 150u}) {
     for (const auto& [n, k] :
          {std::pair<size_t, size_t>{1, 1}, {16, 32}, {17, 33}, {40, 100}, {23, 64}, {48, 1100}}) {
       for (const size_t digits : {1u, 2u}) {
         for (const bool accumulate : {false, true}) {
-          const size_t group = ++seed % 3 == 0 ? 64 : 32;
+          const size_t group = std::array<size_t, 4>{32, 64, 96, 1152}[++seed % 4];
           const Int8Weight w = RandomWeight(n, k, group, seed);
           const Rows x = RandomRows(rows, k, seed + 1000);
           // Two digits are there; the linear layer uses one or both.
-          const Quantized q = Quantize(scalar, x, group, 2);
-          const Rows got = Int8Linear(*kernels, q, w, digits, accumulate);
-          const Rows want = Int8Linear(scalar, q, w, digits, accumulate);
+          const Rows got =
+              Int8Linear(*kernels, Quantize(*kernels, x, group, 2), w, digits, accumulate);
+          const Rows want = Int8Linear(scalar, Quantize(scalar, x, group, 2), w, digits, accumulate);
           EXPECT_TRUE(SameBits(got.data, want.data)) << rows << " " << n << " " << k;
         }
       }
@@ -340,7 +351,7 @@ TEST_P(Gemm, Int8Extremes) {
       }
       w.scale_at(n, 0) = 0x3f80;
     }
-    Rows x(9, 1024);
+    Rows x(19, 1024);
     for (size_t row = 0; row < x.rows; ++row) {
       for (size_t i = 0; i < x.k; ++i) x.at(row, i) = static_cast<float>(127 * sign);
     }
@@ -362,7 +373,7 @@ TEST_P(Gemm, LongExtremesAreExact) {
         for (size_t i = 0; i < w.k; ++i) w.at(n, i) = static_cast<int8_t>(least);
         for (size_t g = 0; g < w.kp / 32; ++g) w.scale_at(n, g) = 0x3f80;
       }
-      Rows x(6, w.k);
+      Rows x(22, w.k);
       for (float& value : x.data) value = static_cast<float>(127 * sign);
       const Rows y = Int8Linear(*kernels, Quantize(*kernels, x, 32, 1), w, 1, false);
       for (size_t row = 0; row < x.rows; ++row) {
@@ -384,7 +395,7 @@ TEST_P(Gemm, Int4Extremes) {
         w.min_at(n, g) = n % 2 == 0 ? 0xcb80 : 0x0000;  // -15
       }
     }
-    Rows x(9, w.k);
+    Rows x(19, w.k);
     for (float& value : x.data) value = static_cast<float>(127 * sign);
     const Rows y = Int4Linear(*kernels, Quantize(*kernels, x, 32, 1), w, 1, false);
     for (size_t row = 0; row < x.rows; ++row) {
@@ -397,15 +408,16 @@ TEST_P(Gemm, Int4Extremes) {
 
 TEST_P(Gemm, Int4EqualsScalar) {
   uint32_t seed = 0;
-  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 17u, 71u}) {
+  for (const size_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 16u, 17u, 32u, 71u, 150u}) {
     for (const auto& [n, k] :
          {std::pair<size_t, size_t>{1, 1}, {16, 32}, {17, 33}, {40, 100}, {23, 64}, {48, 1100}}) {
       for (const size_t digits : {1u, 2u}) {
         for (const bool accumulate : {false, true}) {
           const Int4Weight w = RandomInt4(n, k, ++seed);
-          const Quantized q = Quantize(scalar, RandomRows(rows, k, seed + 1000), 32, 2);
-          EXPECT_TRUE(SameBits(Int4Linear(*kernels, q, w, digits, accumulate).data,
-                               Int4Linear(scalar, q, w, digits, accumulate).data))
+          const Rows x = RandomRows(rows, k, seed + 1000);
+          EXPECT_TRUE(SameBits(
+              Int4Linear(*kernels, Quantize(*kernels, x, 32, 2), w, digits, accumulate).data,
+              Int4Linear(scalar, Quantize(scalar, x, 32, 2), w, digits, accumulate).data))
               << rows << " " << n << " " << k;
         }
       }
@@ -445,9 +457,9 @@ TEST_P(Gemm, Int4IsThePromisedFormula) {
 
 TEST_P(Gemm, RowsDoNotDependOnBatchMates) {
   const Int8Weight w = RandomWeight(64, 128, 32, 9);
-  const Rows x = RandomRows(13, 128, 10);
+  const Rows x = RandomRows(37, 128, 10);
   const Rows together = Int8Linear(*kernels, Quantize(*kernels, x, 32, 2), w, 2, false);
-  for (size_t row = 0; row < 13; ++row) {
+  for (size_t row = 0; row < 37; ++row) {
     Rows one(1, 128);
     std::copy_n(&x.data[row * x.stride], x.stride, one.data.data());
     const Rows alone = Int8Linear(*kernels, Quantize(*kernels, one, 32, 2), w, 2, false);

@@ -9,14 +9,19 @@ namespace infeng {
 
 // Rows that lie side by side in QuantizedRows.
 constexpr size_t kRowTile = 4;
+// The same for q of wide ones, as AMX tiles take them.
+constexpr size_t kWideTile = 16;
 
 // Activations in int8: x[row][k] = sum over digits d of scale(row, d, k / group) * q(row, d, k).
 // k is padded with zeros to kp, a multiple of group; groups = kp / group.
 // In tiles of kRowTile rows, the last with those that are left: a tile of t rows has
 //   q [digits][kp / 4][t][4], within -127..127, and
 //   scale, offset, sum [digits][groups][t]: offset is -128 * sum of q, sum is scale * sum of q.
+// If wide, q is [rows / kWideTile, rounded up][digits][kp / tile_k][kWideTile][tile_k] instead, with
+// tile_k = 64 if that divides group, else 32; what the last tile has beyond rows is not read as a
+// row's, and may be anything.
 struct QuantizedRows {
-  int8_t* q;        // [rows * digits * kp]
+  int8_t* q;        // [rows * digits * kp]; if wide, rows rounded up to kWideTile
   float* scale;     // [rows * digits * groups]
   int32_t* offset;  // the same
   float* sum;       // the same
@@ -24,6 +29,7 @@ struct QuantizedRows {
   size_t digits;  // 1 or 2
   size_t kp;
   size_t group;  // a multiple of 32
+  bool wide = false;
 };
 
 struct QuantizeArgs {
@@ -87,11 +93,16 @@ struct GemmTier {
   void (*int8_linear)(const Int8LinearArgs&);
   void (*int4_linear)(const Int4LinearArgs&);
   void (*f32_linear)(const F32LinearArgs&);
+  // Of so many rows on, quantised rows must be wide, below not; 0 if never.
+  size_t wide_rows;
+
+  bool Wide(size_t rows) const { return wide_rows != 0 && rows >= wide_rows; }
 };
 
 extern const GemmTier kGemmScalar;
 extern const GemmTier kGemmAvx2;
 extern const GemmTier kGemmAvx512;
+extern const GemmTier kGemmAmx;
 
 }  // namespace infeng
 

@@ -7,6 +7,7 @@ namespace infeng {
 const RopeTier& RopeKernels(Tier tier) {
   switch (tier) {
 #if INFENG_TOP_TIER >= 2
+    case Tier::kAmx:
     case Tier::kAvx512:
       return kRopeAvx512;
 #endif

@@ -1,10 +1,19 @@
-// What a linear layer costs: rows x n x k of the default model, by tier.
-//   bazel run //perf/sweeps/gemm:bench -- --force_path=avx2 --benchmark_filter=Int8
+// What a linear layer costs, of any size, by tier.
+//   bazel run //perf/sweeps/gemm:bench -- --force_path=avx2
+//     --cases=Int8/rows:16/n:4096/k:4096/digits:1/group:32,F32/rows:16/n:576/k:576
 
 #include "perf/bench/bench.h"
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "perf/sweeps/gemm/bench_fixture.h"
@@ -22,7 +31,8 @@ void Count(benchmark::State& state, size_t rows, size_t n, size_t k, size_t weig
 
 template <class Layer>
 void Quantised(benchmark::State& state) {
-  auto& layer = Fixture<Layer>(state.range(0), state.range(1), state.range(2), state.range(3));
+  auto& layer = Fixture<Layer>(state.range(0), state.range(1), state.range(2), state.range(3),
+                                 state.range(4));
   for (auto _ : state) {
     do {
       layer.Run();
@@ -57,26 +67,77 @@ void Lora(benchmark::State& state) {
   Count(state, layer.base.rows, layer.base.n, layer.base.k, layer.base.WeightBytes());
 }
 
-const std::vector<int64_t> kRows = {1, 4, 16, 128};
+// A kind of benchmark, and the numbers that its name has.
+struct Kind {
+  const char* name;
+  void (*run)(benchmark::State&);
+  std::vector<std::string> numbers;
+};
+
+const std::vector<std::string> kLayer = {"rows", "n", "k", "digits", "group"};
+const std::vector<std::string> kUpdated = {"rows", "n", "k", "rank", "adapters"};
+const Kind kKinds[] = {
+    {"Int8", Quantised<Int8Layer>, kLayer},
+    {"Int4", Quantised<Int4Layer>, kLayer},
+    {"F32", F32, {"rows", "n", "k"}},
+    {"LoraInt8", Lora<Int8Layer>, kUpdated},
+    {"LoraInt4", Lora<Int4Layer>, kUpdated},
+};
+
+std::string cases =
+    "Int8/rows:1/n:576/k:576/digits:1/group:32,Int8/rows:128/n:576/k:576/digits:1/group:32,"
+    "Int4/rows:1/n:576/k:576/digits:1/group:32,Int4/rows:128/n:576/k:576/digits:1/group:32,"
+    "F32/rows:16/n:576/k:576,LoraInt8/rows:16/n:576/k:576/rank:16/adapters:4";
+
+[[noreturn]] void Refuse(const std::string& name, const std::string& why) {
+  std::fprintf(stderr, "bench: --cases: '%s': %s\n", name.c_str(), why.c_str());
+  std::exit(2);
+}
+
+// "Int8/rows:1/n:576/...".
+void Register(const std::string& name) {
+  std::istringstream parts(name);
+  std::string part;
+  std::getline(parts, part, '/');
+  const auto* kind = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                  [&](const Kind& k) { return part == k.name; });
+  if (kind == std::end(kKinds)) Refuse(name, "no benchmark is called '" + part + "'");
+  std::vector<int64_t> values;
+  for (const std::string& number : kind->numbers) {
+    int64_t value = 0;
+    const std::string start = number + ":";
+    const char* end = nullptr;
+    if (std::getline(parts, part, '/') && part.starts_with(start)) {
+      const char* text = part.data() + start.size();
+      end = std::from_chars(text, part.data() + part.size(), value).ptr;
+    }
+    if (end != part.data() + part.size() || value < 1) Refuse(name, "expected " + start + "NUMBER");
+    values.push_back(value);
+  }
+  const auto at = [&](const char* number) {
+    const auto found = std::find(kind->numbers.begin(), kind->numbers.end(), number);
+    return found == kind->numbers.end() ? 0 : values[found - kind->numbers.begin()];
+  };
+  if (std::getline(parts, part)) Refuse(name, "nothing may follow '" + kind->numbers.back() + "'");
+  if (at("n") % 16 != 0 || at("k") % 32 != 0) Refuse(name, "n must be 16 i and k 32 j");
+  if (at("digits") > 2) Refuse(name, "digits must be 1 or 2");
+  if (const int64_t group = at("group"); group % 32 != 0 || (group != 0 && at("k") % group != 0)) {
+    Refuse(name, "group must be 32 i and divide k");
+  }
+  if (kind->name == std::string_view("Int4") && at("group") != 32) {
+    Refuse(name, "int4 has groups of 32");
+  }
+  benchmark::RegisterBenchmark(kind->name, kind->run)->ArgNames(kind->numbers)->Args(values);
+}
 
 void Prepare() {
-  auto* int8 = benchmark::RegisterBenchmark("Int8", Quantised<Int8Layer>);
-  int8->ArgNames({"rows", "n", "k", "digits"});
-  int8->ArgsProduct({kRows, {576, 1536}, {576}, {1}});
-  int8->ArgsProduct({kRows, {576}, {576}, {2}});
-  int8->ArgsProduct({kRows, {576}, {1536}, {1}});
-  int8->ArgsProduct({{1, 4}, {49152}, {576}, {2}});
-  auto* f32 = benchmark::RegisterBenchmark("F32", F32);
-  f32->ArgNames({"rows", "n", "k"});
-  f32->ArgsProduct({kRows, {192, 576, 1536}, {576}});
-  f32->ArgsProduct({kRows, {576}, {1536}});
-  auto* lora = benchmark::RegisterBenchmark("Lora", Lora<Int8Layer>);
-  lora->ArgNames({"rows", "n", "k", "rank", "adapters"});
-  lora->ArgsProduct({kRows, {576}, {576}, {8, 16, 64}, {1, 4}});
-  lora->ArgsProduct({kRows, {1536}, {576}, {16}, {1, 4}});
+  std::istringstream names(cases);
+  for (std::string name; std::getline(names, name, ',');) Register(name);
 }
 
 }  // namespace
 }  // namespace infeng
 
-int main(int argc, char** argv) { return infeng::bench::Main(argc, argv, infeng::Prepare); }
+int main(int argc, char** argv) {
+  return infeng::bench::Main(argc, argv, infeng::Prepare, {{"--cases", &infeng::cases}});
+}

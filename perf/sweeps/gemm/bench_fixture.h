@@ -18,8 +18,6 @@
 
 namespace infeng {
 
-inline constexpr size_t kBenchGroup = 32;
-
 inline ThreadPool& BenchPool() {
   static ThreadPool pool(bench::GetFlags().threads);
   return pool;
@@ -48,13 +46,14 @@ inline void FillActivations(AlignedBuffer<float>* x) {
 
 // Owns what QuantizedRows points to.
 struct BenchInput {
-  BenchInput(size_t rows, size_t k, size_t digits)
+  BenchInput(size_t rows, size_t k, size_t digits, size_t group)
       : x(rows * k),
-        q(rows * digits * k),
-        scale(rows * digits * k / kBenchGroup),
+        q((rows + kWideTile - 1) / kWideTile * kWideTile * digits * k),
+        scale(rows * digits * k / group),
         offset(scale.size()),
         sum(scale.size()),
-        view{q.data(), scale.data(), offset.data(), sum.data(), rows, digits, k, kBenchGroup} {
+        view{q.data(), scale.data(), offset.data(), sum.data(), rows, digits, k, group,
+             GemmKernels(bench::GetFlags().tier).Wide(rows)} {
     FillActivations(&x);
   }
 
@@ -71,13 +70,13 @@ struct BenchInput {
 };
 
 struct Int8Layer {
-  Int8Layer(size_t rows, size_t n, size_t k, size_t digits)
+  Int8Layer(size_t rows, size_t n, size_t k, size_t digits, size_t group)
       : rows(rows),
         n(n),
         k(k),
-        input(rows, k, digits),
+        input(rows, k, digits, group),
         w(n * k),
-        w_scale(n * k / kBenchGroup),
+        w_scale(n * k / group),
         y(rows * n) {
     for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<int8_t>(i * 31 % 255 - 127);
     for (uint16_t& s : w_scale) s = 0x3c00;
@@ -98,6 +97,38 @@ struct Int8Layer {
   size_t rows, n, k;
   BenchInput input;
   AlignedBuffer<int8_t> w;
+  AlignedBuffer<uint16_t> w_scale;
+  AlignedBuffer<float> y;
+};
+
+struct Int4Layer {
+  Int4Layer(size_t rows, size_t n, size_t k, size_t digits, size_t group)
+      : rows(rows),
+        n(n),
+        k(k),
+        input(rows, k, digits, group),
+        w(n * k / 2),
+        w_scale(n * k / group * 2),
+        y(rows * n) {
+    for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<uint8_t>(i * 31 % 255);
+    for (uint16_t& s : w_scale) s = 0x3000;
+  }
+
+  void RunPanels(size_t begin, size_t end) {
+    GemmKernels(bench::GetFlags().tier)
+        .int4_linear({w.data(), w_scale.data(), input.view.digits, input.view, n, begin, end,
+                      y.data(), n, false});
+  }
+  void Run() {
+    input.Quantize();
+    BenchRanges(n / 16, [&](size_t begin, size_t end) { RunPanels(begin, end); });
+  }
+
+  size_t WeightBytes() const { return w.size() + w_scale.size() * sizeof(uint16_t); }
+
+  size_t rows, n, k;
+  BenchInput input;
+  AlignedBuffer<uint8_t> w;
   AlignedBuffer<uint16_t> w_scale;
   AlignedBuffer<float> y;
 };
@@ -128,7 +159,7 @@ struct F32Layer {
 template <class Base>
 struct LoraLayer {
   LoraLayer(size_t rows, size_t n, size_t k, size_t rank, size_t adapters)
-      : base(rows, n, k, 1), rank(rank), low_stride((rank + 7) / 8 * 8), low(rows * low_stride) {
+      : base(rows, n, k, 1, 32), rank(rank), low_stride((rank + 7) / 8 * 8), low(rows * low_stride) {
     for (size_t i = 0; i < std::min(adapters, rows); ++i) {
       a.emplace_back(low_stride * k);
       b.emplace_back(n * rank);
