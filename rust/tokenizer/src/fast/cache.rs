@@ -2,44 +2,38 @@
 
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
 
-use super::words::Key;
+use super::words::{Key, NONE};
 
 /// How many ids an entry holds. Longer results are not kept.
-pub(super) const MOST: usize = 3;
+pub(super) const MOST: usize = 4;
 
-/// The ids of a short string.
+/// The ids of a short string: half a cache line.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
     /// 0: nothing.
     pub(super) key: Key,
+    /// Then `NONE`.
     pub(super) ids: [u32; MOST],
-    pub(super) len: u32,
 }
 
 pub(super) const EMPTY: Entry = Entry {
     key: 0,
-    ids: [0; MOST],
-    len: 0,
+    ids: [NONE; MOST],
 };
 
 impl Entry {
     pub(super) fn new(key: Key, ids: &[u32]) -> Self {
-        let mut entry = Self {
-            key,
-            len: ids.len() as u32,
-            ..EMPTY
-        };
+        let mut entry = Self { key, ..EMPTY };
         entry.ids[..ids.len()].copy_from_slice(ids);
         entry
     }
 
     #[inline]
     pub(super) fn push_to(&self, out: &mut Vec<u32>) {
-        if self.len == 1 {
-            out.push(self.ids[0]);
-        } else {
-            out.extend_from_slice(&self.ids[..(self.len as usize).min(MOST)]);
-        }
+        // All, and those that are none away again: no branch has to guess how many.
+        let len = out.len() + self.ids.iter().filter(|id| **id != NONE).count();
+        out.extend_from_slice(&self.ids);
+        out.truncate(len);
     }
 }
 
@@ -61,7 +55,7 @@ impl Own {
 
     #[inline]
     pub(super) fn get(&self, key: Key, hash: u64) -> Option<&Entry> {
-        let Line([newer, older]) = &self.0[(hash as usize >> 7) & (OWN - 1)];
+        let Line([newer, older]) = &self.0[slot(hash)];
         if newer.key == key {
             Some(newer)
         } else {
@@ -69,11 +63,23 @@ impl Own {
         }
     }
 
+    /// Whether an entry is there; the line is then near.
+    #[inline]
+    pub(super) fn has(&self, key: Key, hash: u64) -> bool {
+        let Line([newer, older]) = &self.0[slot(hash)];
+        (newer.key == key) | (older.key == key)
+    }
+
     #[inline]
     pub(super) fn put(&mut self, hash: u64, entry: Entry) {
-        let Line([newer, older]) = &mut self.0[(hash as usize >> 7) & (OWN - 1)];
+        let Line([newer, older]) = &mut self.0[slot(hash)];
         *older = std::mem::replace(newer, entry);
     }
+}
+
+#[inline]
+fn slot(hash: u64) -> usize {
+    (hash as usize >> 7) & (OWN - 1)
 }
 
 /// The longest string, and the most ids, of an entry for strings that are no keys by value.
@@ -138,7 +144,6 @@ const SHARED: usize = 1 << 15;
 struct Slot {
     /// Odd while a thread writes.
     version: AtomicU32,
-    len: AtomicU32,
     key: [AtomicU64; 2],
     ids: [AtomicU32; MOST],
 }
@@ -163,11 +168,7 @@ impl Shared {
         {
             return None;
         }
-        let mut entry = Entry {
-            key,
-            len: slot.len.load(Ordering::Relaxed),
-            ..EMPTY
-        };
+        let mut entry = Entry { key, ..EMPTY };
         for (id, shared) in entry.ids.iter_mut().zip(&slot.ids) {
             *id = shared.load(Ordering::Relaxed);
         }
@@ -196,7 +197,6 @@ impl Shared {
         fence(Ordering::Release);
         slot.key[0].store(entry.key as u64, Ordering::Relaxed);
         slot.key[1].store((entry.key >> 64) as u64, Ordering::Relaxed);
-        slot.len.store(entry.len, Ordering::Relaxed);
         for (id, shared) in entry.ids.iter().zip(&slot.ids) {
             shared.store(*id, Ordering::Relaxed);
         }

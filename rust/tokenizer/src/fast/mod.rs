@@ -55,6 +55,9 @@ enum Mark {
     MissingFirst,
 }
 
+/// How many words are looked up together.
+const AHEAD: usize = 16;
+
 /// Units of at most this many bytes are merged on the stack.
 const STACK: usize = 48;
 
@@ -229,13 +232,50 @@ impl Run<'_> {
         }
     }
 
-    #[inline]
+    /// By several words at a time: first where they are, then all look-ups that are independent,
+    /// so that the processor waits for memory once and not for each.
     fn words(&mut self, scanner: Scanner, text: &str, out: &mut Vec<u32>) {
+        let bytes = text.as_bytes();
+        let mut found = [(0, 0, 0); AHEAD];
         let mut at = 0;
         while at < text.len() {
-            let end = scanner.word_end(text, at);
-            self.word(text.as_bytes(), at, end, out);
-            at = end;
+            let mut count = 0;
+            let begin = at;
+            while count < AHEAD && at < text.len() {
+                let end = scanner.word_end(text, at);
+                found[count] = match end - at {
+                    ..=SHORT => {
+                        let key = key(bytes, at, end);
+                        (end, key, self.fast.seeds.hash(key))
+                    }
+                    _ => (end, 0, 0),
+                };
+                count += 1;
+                at = end;
+            }
+            let found = &found[..count];
+            let mut known = 0u32;
+            for (n, &(_, key, hash)) in found.iter().enumerate() {
+                known |= u32::from(key == 0 || self.state.own.has(key, hash)) << n;
+            }
+            if known.count_ones() as usize + 1 < count {
+                let mut near = 0;
+                for (n, &(_, _, hash)) in found.iter().enumerate() {
+                    if known >> n & 1 == 0 {
+                        near ^= self.fast.words.touch(hash);
+                    }
+                }
+                std::hint::black_box(near);
+            }
+            let mut start = begin;
+            for &(end, key, hash) in found {
+                if key == 0 {
+                    self.long_word(&bytes[start..end], false, out);
+                } else {
+                    self.word(&bytes[start..end], key, hash, out);
+                }
+                start = end;
+            }
         }
     }
 
@@ -264,16 +304,10 @@ impl Run<'_> {
 
     /// A word of the pattern.
     #[inline]
-    fn word(&mut self, text: &[u8], start: usize, end: usize, out: &mut Vec<u32>) {
-        if end - start > SHORT {
-            self.long_word(&text[start..end], false, out);
-            return;
-        }
-        let key = key(text, start, end);
-        let hash = self.fast.seeds.hash(key);
+    fn word(&mut self, word: &[u8], key: Key, hash: u64, out: &mut Vec<u32>) {
         match self.state.own.get(key, hash) {
             Some(entry) => entry.push_to(out),
-            None => self.new_word(&text[start..end], key, hash, out),
+            None => self.new_word(word, key, hash, out),
         }
     }
 

@@ -129,6 +129,13 @@ impl Words {
         (self.keys[at], self.ids[at]) = (key, id);
     }
 
+    /// Brings near what `get` will look at first; what it gives means nothing.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) -> u32 {
+        let at = hash as usize & (self.keys.len() - 1);
+        self.keys[at] as u32 ^ self.ids[at]
+    }
+
     /// The id of a short string, or `NONE`; `merged` if only merging counts.
     #[inline]
     pub(super) fn get(&self, key: Key, hash: u64, merged: bool) -> u32 {

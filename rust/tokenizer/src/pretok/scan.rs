@@ -119,9 +119,34 @@ impl Scanner {
         }
     }
 
+    /// The end of the run of letters. Those of ASCII by eights, whose end no branch has to guess.
+    #[inline(always)]
+    fn letters(self, text: &str, mut at: usize) -> usize {
+        let bytes = text.as_bytes();
+        while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+            let count = leading_letters(u64::from_le_bytes(*eight));
+            at += count;
+            if count < 8 {
+                if bytes[at] < 0x80 {
+                    return at;
+                }
+                break;
+            }
+        }
+        self.kind_run(text, at, IS_LETTER)
+    }
+
     #[inline(always)]
     fn kind_run(self, text: &str, at: usize, kind: Class) -> usize {
         self.run(text, at, |class| class & KINDS == kind)
+    }
+
+    #[inline(always)]
+    fn same(self, text: &str, at: usize, kind: Class) -> usize {
+        match kind {
+            IS_LETTER => self.letters(text, at),
+            _ => self.kind_run(text, at, kind),
+        }
     }
 
     fn gpt2_end(self, text: &str, at: usize) -> usize {
@@ -134,13 +159,13 @@ impl Scanner {
                     return at + length;
                 }
             }
-            return self.kind_run(text, at + len, kind);
+            return self.same(text, at + len, kind);
         }
         if bytes[at] == b' ' {
             let (class, len) = self.class(text, at + 1);
             let kind = class & KINDS;
             if len > 0 && kind != IS_SPACE {
-                return self.kind_run(text, at + 1 + len, kind);
+                return self.same(text, at + 1 + len, kind);
             }
         }
         self.white_space(text, at, self.kind_run(text, at, IS_SPACE))
@@ -165,7 +190,7 @@ impl Scanner {
         let bytes = text.as_bytes();
         let (class, len) = self.class(text, at);
         match class & KINDS {
-            IS_LETTER => self.kind_run(text, at + len, IS_LETTER),
+            IS_LETTER => self.letters(text, at + len),
             IS_NUMBER => self.numbers(text, at + len, digits),
             kind => {
                 let first = bytes[at];
@@ -177,7 +202,7 @@ impl Scanner {
                 let line_end = matches!(first, b'\r' | b'\n');
                 let (next, next_len) = self.class(text, at + len);
                 if !line_end && next & IS_LETTER != 0 {
-                    return self.kind_run(text, at + len + next_len, IS_LETTER);
+                    return self.letters(text, at + len + next_len);
                 }
                 self.others(text, at, kind, (next, next_len), b'\n')
             }
@@ -260,6 +285,18 @@ impl Scanner {
     }
 }
 
+/// How many of eight bytes, from the lowest on, are ASCII letters before the first that is none.
+#[inline(always)]
+fn leading_letters(eight: u64) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    let lower = (eight | (ONES * 0x20)) & !HIGH;
+    let from_a = lower + ONES * u64::from(0x80 - b'a');
+    let beyond_z = lower + ONES * u64::from(0x80 - b'z' - 1);
+    let others = !(from_a & !beyond_z & !eight) & HIGH;
+    others.trailing_zeros() as usize / 8
+}
+
 /// Upper and title case, letters without case, marks.
 fn is_upper_like(class: Class) -> bool {
     class & IS_MARK != 0 || class & (IS_LETTER | IS_LOWER) == IS_LETTER
@@ -328,6 +365,18 @@ mod tests {
             .chain(&QWEN2)
             .chain(&O200K)
             .map(|source| (Scanner::of(source).unwrap(), Regex::new(source).unwrap()))
+    }
+
+    #[test]
+    fn letters_by_eights() {
+        for byte in 0..=255u8 {
+            for at in 0..8 {
+                let mut eight = *b"aZmAzQxk";
+                eight[at] = byte;
+                let expected = if byte.is_ascii_alphabetic() { 8 } else { at };
+                assert_eq!(leading_letters(u64::from_le_bytes(eight)), expected);
+            }
+        }
     }
 
     /// A character for each way in which a pattern can see one.
