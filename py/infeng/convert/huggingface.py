@@ -50,7 +50,7 @@ class HuggingFaceSource:
             shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
         if self._family.fused:
             for name, shape in self.config.shapes().items():
-                whole, _ = _fused(name, shapes)
+                whole, _ = _fused(name, self.config.shapes())
                 if whole != name:
                     del shapes[name]
                     rows = shapes.get(whole, (0,))[0]
