@@ -14,13 +14,13 @@ from infeng.adapter import (
     open_adapter,
     read_adapter_header,
 )
-from infeng.convert.config import from_huggingface
+from infeng.convert.families import from_huggingface
 from infeng.errors import InputError
 from infeng.testing import small_model as small
 from infeng.testing.mutations import memory_limit, mutate
 from infeng.testing.small_adapter import write_adapter
 
-BASE = Base(from_huggingface(small.config(), "config.json", {}, ""), "ab" * 32)
+BASE = Base(from_huggingface(small.config(), "config.json", {}, "")[0], "ab" * 32)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("f32", 0.0), ("f16", 2**-11)])

@@ -20,8 +20,11 @@ MAX_RANK = 256
 
 _TENSOR = re.compile(
     r"base_model\.model\.(model\.layers\.(0|[1-9][0-9]{0,5})\."
-    r"(?:self_attn\.([qkvo]_proj)|mlp\.(gate_proj|up_proj|down_proj)))\.lora_([AB])\.weight"
+    r"(?:self_attn\.((?:[qkvo]|qkv)_proj)|mlp\.(gate_proj|up_proj|down_proj|gate_up_proj)))"
+    r"\.lora_([AB])\.weight"
 )
+# What families with fused layers call them, and the parts in the order of their outputs.
+_FUSED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
 # A pattern of rank_pattern is a regular expression for the end of a module's name. Names as
 # they are, the use that PEFT documents, are supported; so no input can ask for a costly match.
 _PATTERN = re.compile(r"\^?[\w.]+")
@@ -88,18 +91,26 @@ def load_peft(folder: Path, base: ModelConfig) -> Adapter:
     shapes = base.shapes()
     targets = []
     for key in sorted(pairs):
-        shape = shapes.get(f"{modules[key]}.weight")
-        if shape is None:
+        layer, module = key
+        prefix = modules[key].removesuffix(module)
+        parts = _FUSED.get(module, (module,))
+        if layer >= base.num_hidden_layers:
             raise InputError(
                 f"{weights.path}: module {modules[key]!r}: the base model has only "
                 f"{base.num_hidden_layers} layers"
             )
+        outputs = [shapes[f"{prefix}{part}.weight"][0] for part in parts]
+        shape = sum(outputs), shapes[f"{prefix}{parts[0]}.weight"][1]
         rank, alpha = config.rank_and_alpha(modules[key])
         a = _matrix(weights, pairs[key], "A", modules[key], (rank, shape[1]))
         b = _matrix(weights, pairs[key], "B", modules[key], (shape[0], rank))
         scale = alpha / (math.sqrt(rank) if config.rslora else rank)
-        targets.append(Target(key[0], key[1], a, b, scale))
-    return Adapter(folder, targets)
+        ends = np.cumsum(outputs)
+        for part, rows in zip(parts, np.split(b, ends[:-1]), strict=True):
+            if (layer, part) in pairs and part != module:
+                raise InputError(f"{weights.path}: module {modules[key]!r}: {part} is there too")
+            targets.append(Target(layer, part, a, np.ascontiguousarray(rows), scale))
+    return Adapter(folder, sorted(targets, key=lambda t: (t.layer, t.module)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from infeng.adapter import load_peft
-from infeng.convert.config import from_huggingface
+from infeng.convert.families import from_huggingface
 from infeng.errors import InputError
 from infeng.testing import small_model as small
 from infeng.testing.mutations import memory_limit, mutate, mutate_json
 from infeng.testing.small_adapter import DOWN, Q, adapter_tensors, write_adapter
 
-BASE = from_huggingface(small.config(), "config.json", {}, "")
+BASE = from_huggingface(small.config(), "config.json", {}, "")[0]
 
 
 def test_targets(tmp_path: Path) -> None:

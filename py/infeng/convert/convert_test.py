@@ -247,9 +247,9 @@ def fails(source: Path, message: str, recipe: Recipe | None = None) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "qwen2"}, "config.json: model_type: 'qwen2'"),
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "rope_type: 'llama3'"),
-        ({"attention_bias": True}, "config.json: attention_bias: True is not supported"),
+        ({"model_type": "mamba"}, "config.json: model_type: 'mamba'"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "low_freq_factor: missing"),
+        ({"attention_bias": True}, "self_attn.q_proj.bias' is missing"),
         ({"sliding_window": 128}, "sliding_window: 128"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
         ({"hidden_act": "gelu"}, "hidden_act: 'gelu'"),

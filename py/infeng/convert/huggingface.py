@@ -50,7 +50,7 @@ class HuggingFaceSource:
             shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
         if self._family.fused:
             for name, shape in self.config.shapes().items():
-                whole, _ = _fused(name, shapes)
+                whole, _ = _fused(name, self.config.shapes())
                 if whole != name:
                     del shapes[name]
                     rows = shapes.get(whole, (0,))[0]
@@ -120,11 +120,11 @@ _FUSED = {
 def _fused(name: str, shapes: dict[str, tuple[int, ...]]) -> tuple[str, int]:
     """The fused tensor that holds a tensor of ours, and at which row; else the name itself, 0."""
     for whole, parts in _FUSED.items():
-        at = 0
-        for part in parts:
-            if f".{part}." in name:
-                return name.replace(part, whole), at
-            at += shapes.get(name, (0,))[0]
+        own = next((part for part in parts if f".{part}." in name), None)
+        if own is not None:
+            before = parts[: parts.index(own)]
+            at = sum(shapes[name.replace(own, part)][0] for part in before)
+            return name.replace(own, whole), at
     return name, 0
 
 
