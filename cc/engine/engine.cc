@@ -51,8 +51,8 @@ StatusOr<std::unique_ptr<Engine>> Engine::Open(const std::string& path,
       options.threads > 0 ? options.threads : std::min(VisibleCores().physical, kMaxThreads);
   try {
     std::unique_ptr<Engine> engine(new Engine(std::move(file), tier, threads));
-    INFENG_ASSIGN_OR_RETURN(
-        engine->model_, DecoderModel::Create(*engine->file_, tier, options.kv_dtype, &engine->pool_));
+    INFENG_ASSIGN_OR_RETURN(engine->model_, DecoderModel::Create(*engine->file_, tier,
+                                                                 options.kv_dtype, &engine->pool_));
     const size_t limit =
         options.kv_pages > 0 ? options.kv_pages : std::numeric_limits<size_t>::max();
     engine->pages_ = std::make_unique<PagePool>(engine->model_->kv_layout().page_bytes(), limit);

@@ -49,9 +49,9 @@ struct ModelConfig {
   // multiplied by the attention factor. [head_dim / 2], empty: all 1.
   std::vector<double> rope_factors;
   double rope_attention_factor = 1;
-  double rope_local_base_freq = 0;       // theta of layers with the local RoPE, which is not scaled
-  std::vector<uint32_t> layer_windows;   // positions that a layer sees, 0: all; empty: all layers do
-  std::vector<LayerRope> layer_ropes;    // empty: all global
+  double rope_local_base_freq = 0;      // theta of layers with the local RoPE, which is not scaled
+  std::vector<uint32_t> layer_windows;  // positions that a layer sees, 0: all; empty: all layers do
+  std::vector<LayerRope> layer_ropes;   // empty: all global
 
   size_t LayerWindow(size_t layer) const {
     return layer_windows.empty() ? 0 : layer_windows[layer];

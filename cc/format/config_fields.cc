@@ -111,16 +111,34 @@ Status ReadRopes(const JsonFields& fields, ModelConfig* c) {
 // All are required and no other key is allowed: a reader that does not know a feature must not
 // compute without it.
 Status ReadFeatures(const JsonFields& fields, ModelConfig* c) {
-  INFENG_RETURN_IF_ERROR(fields.Only({"hidden_size", "intermediate_size", "num_hidden_layers",
-                                      "num_attention_heads", "num_key_value_heads", "head_dim",
-                                      "vocab_size", "max_position_embeddings", "rms_norm_eps",
-                                      "rope_theta", "tie_word_embeddings", "bos_token_id",
-                                      "eos_token_ids", "hidden_act", "attention_bias",
-                                      "attention_output_bias", "mlp_bias", "qk_norm", "post_norms",
-                                      "embedding_multiplier", "query_pre_attn_scalar",
-                                      "attn_logit_softcapping", "final_logit_softcapping",
-                                      "rope_attention_factor", "rope_local_base_freq",
-                                      "rope_factors", "layer_ropes", "layer_windows"}));
+  INFENG_RETURN_IF_ERROR(fields.Only({"hidden_size",
+                                      "intermediate_size",
+                                      "num_hidden_layers",
+                                      "num_attention_heads",
+                                      "num_key_value_heads",
+                                      "head_dim",
+                                      "vocab_size",
+                                      "max_position_embeddings",
+                                      "rms_norm_eps",
+                                      "rope_theta",
+                                      "tie_word_embeddings",
+                                      "bos_token_id",
+                                      "eos_token_ids",
+                                      "hidden_act",
+                                      "attention_bias",
+                                      "attention_output_bias",
+                                      "mlp_bias",
+                                      "qk_norm",
+                                      "post_norms",
+                                      "embedding_multiplier",
+                                      "query_pre_attn_scalar",
+                                      "attn_logit_softcapping",
+                                      "final_logit_softcapping",
+                                      "rope_attention_factor",
+                                      "rope_local_base_freq",
+                                      "rope_factors",
+                                      "layer_ropes",
+                                      "layer_windows"}));
   INFENG_ASSIGN_OR_RETURN(const std::string act, fields.String("hidden_act"));
   if (act != "silu" && act != "gelu_pytorch_tanh") {
     return Unexpected(fields.Where("hidden_act"), "\"silu\" or \"gelu_pytorch_tanh\"", act);

@@ -45,7 +45,8 @@ struct Header {
   std::vector<TensorEntry> tensors;
 };
 
-// The header of kind "model" and architecture "llama" or "decoder". Error: DataLoss, without the file's name.
+// The header of kind "model" and architecture "llama" or "decoder". Error: DataLoss, without the
+// file's name.
 StatusOr<Header> ParseHeader(std::string_view json);
 
 }  // namespace infeng

@@ -191,15 +191,15 @@ DecoderModel::DecoderModel(const ModelFile& file, Tier tier, KvDtype kv_dtype, T
       inner_(RoundUp(static_cast<size_t>(config_.intermediate_size), 16)) {}
 
 StatusOr<std::unique_ptr<DecoderModel>> DecoderModel::Create(const ModelFile& file, Tier tier,
-                                                         KvDtype kv_dtype, ThreadPool* pool) {
+                                                             KvDtype kv_dtype, ThreadPool* pool) {
   const ModelConfig& config = file.config();
   if (config.head_dim > static_cast<int64_t>(kMaxHeadDim)) {
     return InvalidArgument(file.path() + ": head_dim " + std::to_string(config.head_dim) +
                            " is not supported (at most " + std::to_string(kMaxHeadDim) + ")");
   }
   const bool local = config.rope_local_base_freq != 0;
-  const double theta = local ? std::min(config.rope_theta, config.rope_local_base_freq)
-                             : config.rope_theta;
+  const double theta =
+      local ? std::min(config.rope_theta, config.rope_local_base_freq) : config.rope_theta;
   if (theta < 1.0) {
     return InvalidArgument(file.path() + ": rope_theta " + std::to_string(theta) +
                            " is not supported (at least 1)");
@@ -295,7 +295,8 @@ Status DecoderModel::BindTensors(const ModelFile& file) {
     layer.gate = linear(mlp + "gate_proj", config_.mlp_bias);
     layer.up = linear(mlp + "up_proj", config_.mlp_bias);
     layer.down = linear(mlp + "down_proj", config_.mlp_bias);
-    share_group({layer.q.weight, layer.k.weight, layer.v.weight}, attention + "{q,k,v}_proj.weight");
+    share_group({layer.q.weight, layer.k.weight, layer.v.weight},
+                attention + "{q,k,v}_proj.weight");
     share_group({layer.gate.weight, layer.up.weight}, mlp + "{gate,up}_proj.weight");
     layers_.push_back(layer);
   }

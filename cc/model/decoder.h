@@ -44,7 +44,7 @@ class DecoderModel {
   // `file` and `pool` must outlive the model. Fails, naming what, if the model has a shape that the
   // kernels do not take.
   static StatusOr<std::unique_ptr<DecoderModel>> Create(const ModelFile& file, Tier tier,
-                                                      KvDtype kv_dtype, ThreadPool* pool);
+                                                        KvDtype kv_dtype, ThreadPool* pool);
 
   const KvLayout& kv_layout() const { return kv_; }
 

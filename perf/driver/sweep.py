@@ -161,7 +161,7 @@ def _parser(sweep: Sweep) -> argparse.ArgumentParser:
         "--force_path",
         "--force-path",
         default="auto",
-        choices=("auto", "scalar", "avx2", "avx512"),
+        choices=("auto", "scalar", "avx2", "avx512", "amx"),
         help="ISA tier of the kernels",
     )
     parser.add_argument("--threads", type=_positive, default=1, metavar="N")

@@ -93,9 +93,7 @@ def _run(command: Sequence[str], what: str) -> None:
     # pip is a package of the build, found where this process found it.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     except OSError as e:
         raise InfengError(f"{what}: cannot run {command[0]}: {e.strerror}") from e
     if done.returncode:

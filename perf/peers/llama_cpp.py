@@ -15,15 +15,29 @@ from infeng.errors import InfengError
 from perf.peers import environment
 
 _TARGETS = ("llama-bench", "llama-quantize", "llama-server", "llama-perplexity")
-_OFF = ("BUILD_SHARED_LIBS", "LLAMA_CURL", "LLAMA_OPENSSL", "LLAMA_BUILD_TESTS")
-_OFF += ("LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_UI")
+_OFF = (
+    "BUILD_SHARED_LIBS",
+    "LLAMA_CURL",
+    "LLAMA_OPENSSL",
+    "LLAMA_BUILD_TESTS",
+    "LLAMA_BUILD_EXAMPLES",
+    "LLAMA_BUILD_UI",
+)
 
 
 def tool(name: str) -> Path:
     """The path of one of llama.cpp's programs; builds them if need be. Raises InfengError."""
     source = environment.source("llama_cpp")
     cpu = hashlib.sha256(_cpu().encode()).hexdigest()[:8]
-    configure = ["cmake", "-G", "Ninja", "-S", source / "vendor/llama.cpp", "-B", "{out}"]
+    configure: list[str | Path] = [
+        "cmake",
+        "-G",
+        "Ninja",
+        "-S",
+        source / "vendor/llama.cpp",
+        "-B",
+        "{out}",
+    ]
     configure += ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", *(f"-D{o}=OFF" for o in _OFF)]
     # GCC before 14 thinks that loading an AMX tile's configuration reads 8 of its 64 bytes, and
     # drops the stores of the others: llama.cpp would crash.
@@ -44,9 +58,9 @@ def quantised(gguf: Path, kind: str) -> Path:
     digest = hashlib.sha256(gguf.read_bytes()).hexdigest()[:16]
     folder = environment.cache_folder() / f"{digest}-{kind}"
     program = tool("llama-quantize")
-    command = ["sh", "-c", 'mkdir -p "$4" && "$0" --allow-requantize "$1" "$4/$2.gguf" "$2" "$3"']
-    arguments = [program, gguf, kind, "1", "{out}"]
-    return environment.once(folder, f"quantising to {kind}", [[*command, *arguments]]) / f"{kind}.gguf"
+    script = 'mkdir -p "$3" && "$0" --allow-requantize "$1" "$3/$2.gguf" "$2" 1'
+    command: list[str | Path] = ["sh", "-c", script, program, gguf, kind, "{out}"]
+    return environment.once(folder, f"quantising to {kind}", [command]) / f"{kind}.gguf"
 
 
 def bench(gguf: Path, **options: object) -> list[dict[str, Any]]:

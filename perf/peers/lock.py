@@ -12,7 +12,12 @@ import sys
 
 _PLATFORMS = [f"--platform=manylinux_2_{glibc}_x86_64" for glibc in range(17, 37)]
 _PLATFORMS += ["--platform=manylinux2014_x86_64", "--platform=any"]
-_WHEELS = ["--only-binary=:all:", "--target=/nowhere", "--python-version=3.11", "--implementation=cp"]
+_WHEELS = [
+    "--only-binary=:all:",
+    "--target=/nowhere",
+    "--python-version=3.11",
+    "--implementation=cp",
+]
 _WHEELS += ["--abi=cp311", "--abi=abi3", "--abi=none", *_PLATFORMS]
 
 

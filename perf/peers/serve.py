@@ -211,9 +211,7 @@ def summary(rows: list[tuple[Any, ...]]) -> list[list[str]]:
             *(f"{statistics.median(of(s, load, 4)):.2f}" for s in ("infeng", "llama.cpp")),
         ])  # fmt: skip
     shares = [
-        statistics.median(
-            m / b for m, b in zip(of(s, "mixed", 3), of(s, "base", 3), strict=True)
-        )
+        statistics.median(m / b for m, b in zip(of(s, "mixed", 3), of(s, "base", 3), strict=True))
         for s in ("infeng", "llama.cpp")
     ]
     return [*table, ["mixed / base", *(f"{s:.2f}" for s in shares), "", "", ""]]

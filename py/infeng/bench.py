@@ -63,8 +63,10 @@ def _feed(llm: LLM, sequence: int, ids: NDArray[np.uint32]) -> None:
 def _sequence(llm: LLM, parent: int | None = None, length: int = 0) -> Iterator[int]:
     """A sequence that ends with the block: new, or one that shares its beginning."""
     engine = llm.engine
-    fork = parent is not None and length > 0
-    sequence = engine.fork_sequence(parent, length) if fork else engine.new_sequence()
+    if parent is not None and length > 0:
+        sequence = engine.fork_sequence(parent, length)
+    else:
+        sequence = engine.new_sequence()
     try:
         yield sequence
     finally:

@@ -9,7 +9,8 @@ namespace infeng {
 
 // y = act(gate) * up, elementwise, with act(g) =
 //   swiglu  g / (1 + e^-g)
-//   geglu   g / (1 + e^-u), u = g * fma(b * g, g, a), a = 2 sqrt(2 / pi), b = 0.044715 a: GELU by tanh
+//   geglu   g / (1 + e^-u), u = g * fma(b * g, g, a), a = 2 sqrt(2 / pi), b = 0.044715 a: GELU by
+//   tanh
 struct GluArgs {
   const float* gate;  // [rows][stride]
   const float* up;    // [rows][stride]

@@ -45,6 +45,10 @@ def test_wrong_usage_is_one_line_and_code_2(folder: Path) -> None:
         (("convert", "--in", folder / "hf"), "--out"),
         (("convert", "--in", folder / "hf", "--out", folder / "o", "--group", "5"), "group 5"),
         (("convert", "--in", folder / "hf", "--out", folder / "o", "--report", "r.txt"), "r.txt"),
+        (
+            ("convert", "--in", folder / "m.gguf", "--out", folder / "o", "--context", "9"),
+            "--context 9",
+        ),
         (("perplexity", "--model", model, "--text", model, "--window", "1"), "--window 1"),
         (("bench", "--model", model, "--depth", "1,x"), "--depth 1,x"),
         (("bench", "--model", model, "--prompt", "900000"), "context of"),

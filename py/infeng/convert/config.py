@@ -84,7 +84,9 @@ class ModelConfig:
     def from_header(values: dict[str, Any]) -> ModelConfig:
         """The inverse of header(), for a header that has been validated."""
         fields = {f.name for f in dataclasses.fields(ModelConfig)}
-        known = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        known: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         return ModelConfig(**{k: v for k, v in known.items() if k in fields}).normal()
 
     def check(self, where: str) -> ModelConfig:
@@ -125,7 +127,11 @@ class ModelConfig:
         for key in ("attn_logit_softcapping", "final_logit_softcapping", "rope_local_base_freq"):
             value = getattr(self, key)
             require(0 <= value < 1e30, key, f"{value} is not positive and finite")
-        for key, most in (("layer_windows", self.num_hidden_layers), ("layer_ropes", self.num_hidden_layers), ("rope_factors", self.head_dim // 2)):
+        for key, most in (
+            ("layer_windows", self.num_hidden_layers),
+            ("layer_ropes", self.num_hidden_layers),
+            ("rope_factors", self.head_dim // 2),
+        ):
             count = len(getattr(self, key))
             require(count in (0, most), key, f"{count} values where {most} are needed")
         require(

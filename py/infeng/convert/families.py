@@ -259,4 +259,3 @@ def _ids(f: Fields, key: str) -> tuple[int, ...]:
     if any(type(i) is not int for i in ids):
         raise f.fail(key, f"expected an id or a list of ids, found {short(value)}")
     return tuple(dict.fromkeys(ids))
-

@@ -147,7 +147,11 @@ def test_a_header_gives_the_configuration_back() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("llama", {"model_type": "mamba"}, "'mamba' is not supported, only 'gemma2', 'gemma3_text'"),
+        (
+            "llama",
+            {"model_type": "mamba"},
+            "'mamba' is not supported, only 'gemma2', 'gemma3_text'",
+        ),
         ("llama", {"architectures": ["LlamaForX"]}, "architectures: ['LlamaForX']"),
         ("qwen2", {"num_experts": 8}, "num_experts: 8"),
         ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention: True"),

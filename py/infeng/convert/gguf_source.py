@@ -12,7 +12,7 @@ from infeng.convert.config import ModelConfig
 from infeng.convert.gguf_file import GgufFile, TensorInfo
 from infeng.convert.gguf_tokenizer import tokenizer_json
 from infeng.convert.source import Int4Blocks
-from infeng.errors import InputError
+from infeng.errors import InputError, UsageError
 from infeng.jsontext import Fields, short
 
 # Types whose weights the gguf package gives back exactly as the blocks define them.
@@ -58,6 +58,10 @@ class GgufSource:
     """A checked file; see Source."""
 
     def __init__(self, path: Path, context: int | None = None) -> None:
+        if context is not None:
+            raise UsageError(
+                f"{path}: --context {context}: GGUF files have no RoPE that depends on the context"
+            )
         self.files = [path]
         self.family = "llama"
         self._file = GgufFile(path)

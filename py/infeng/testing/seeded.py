@@ -14,7 +14,11 @@ def uniform(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Values in -1 ... 1, the same everywhere: the raw stream of PCG64 is fixed by numpy's policy."""
     count = int(np.prod(shape))
     raw = np.random.PCG64(zlib.crc32(name.encode())).random_raw(count)
-    return ((raw >> np.uint64(40)).astype(np.float64) / (1 << 23) - 1).astype(np.float32).reshape(shape)
+    return (
+        ((raw >> np.uint64(40)).astype(np.float64) / (1 << 23) - 1)
+        .astype(np.float32)
+        .reshape(shape)
+    )
 
 
 def weight(name: str, shape: tuple[int, ...], gemma: bool) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from infeng import bench
@@ -46,14 +47,12 @@ def run(args: argparse.Namespace) -> int:
     with load(args) as llm:
         rows = [
             {"test": "prefill", "tokens": n, "depth": 0, "batch": 1}
-            | _rates(lambda n=n: bench.prefill(llm, n), args.repeats)
+            | _rates(partial(bench.prefill, llm, n), args.repeats)
             for n in prompts
         ]
         rows += [
             {"test": "decode", "tokens": args.generate, "depth": depth, "batch": batch}
-            | _rates(
-                lambda d=depth, b=batch: bench.decode(llm, args.generate, d, b), args.repeats
-            )
+            | _rates(partial(bench.decode, llm, args.generate, depth, batch), args.repeats)
             for batch in batches
             for depth in depths
         ]
