@@ -78,7 +78,7 @@ class Lab:
             return [self.hardware["tier"]]
         why_not = self.hardware["tiers"].get(force_path)
         if why_not is None:
-            raise UsageError(f"--force_path={force_path}: expected auto, scalar, avx2 or avx512")
+            raise UsageError(f"--force_path={force_path}: expected auto, scalar, avx2, avx512 or amx")
         if why_not:
             raise UsageError(f"--force_path={force_path}: {why_not}")
         return [force_path]
@@ -161,7 +161,7 @@ def _parser(sweep: Sweep) -> argparse.ArgumentParser:
         "--force_path",
         "--force-path",
         default="auto",
-        choices=("auto", "scalar", "avx2", "avx512"),
+        choices=("auto", "scalar", "avx2", "avx512", "amx"),
         help="ISA tier of the kernels",
     )
     parser.add_argument("--threads", type=_positive, default=1, metavar="N")

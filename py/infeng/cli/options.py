@@ -64,7 +64,7 @@ def add_model_options(parser: argparse.ArgumentParser, several_kv: bool = False)
     parser.add_argument(
         "--force_path",
         "--force-path",
-        choices=("auto", "scalar", "avx2", "avx512"),
+        choices=("auto", "scalar", "avx2", "avx512", "amx"),
         default="auto",
         help="ISA tier of the kernels; one that the CPU lacks is an error",
     )
