@@ -85,10 +85,9 @@ TEST(CpuidTest, DecodesACpuThatHasItAll) {
   EXPECT_EQ(f.family, 25U);
   EXPECT_EQ(f.model, 17U);
   EXPECT_EQ(f.stepping, 1U);
-  EXPECT_EQ(FeatureNames(f),
-            (std::vector<std::string>{"avx", "fma", "f16c", "avx2", "avx512f", "avx512bw",
-                                      "avx512dq", "avx512vl", "avx512vnni", "amx_tile",
-                                      "amx_int8"}));
+  EXPECT_EQ(FeatureNames(f), (std::vector<std::string>{"avx", "fma", "f16c", "avx2", "avx512f",
+                                                       "avx512bw", "avx512dq", "avx512vl",
+                                                       "avx512vnni", "amx_tile", "amx_int8"}));
   EXPECT_TRUE(f.os_ymm);
   EXPECT_TRUE(f.os_zmm);
   for (const Tier tier : kTiers) EXPECT_EQ(WhyNot(tier, f), "");

@@ -1,13 +1,13 @@
-#include "cc/kernels/simd/avx512.h"
+#include "cc/kernels/simd/amx.h"
 
 #include "cc/kernels/gemm/body.h"
 
 namespace infeng {
 namespace {
 
-// Products of bytes in tiles: 16 rows by 16 outputs at once, exact in int32. Groups of k end in f32,
-// which is the work of the vector unit; so one bundle of groups is multiplied while the sums of the
-// bundle before it are scaled.
+// Products of bytes in tiles: 16 rows by 16 outputs at once, exact in int32. Groups of k end in
+// f32, which is the work of the vector unit; so one bundle of groups is multiplied while the sums
+// of the bundle before it are scaled.
 
 constexpr size_t kBlockRows = 2 * kWideTile;
 // Rows whose sums in f32 wait while k goes on.
@@ -86,8 +86,8 @@ struct Int8Weights {
   static inline void Scales(const Args& a, size_t panel, size_t g, __m512* scale, __m512* /*min*/) {
     const size_t groups = a.x.kp / a.x.group;
     const auto* at = reinterpret_cast<const __m256i*>(a.scale + (panel * groups + g) * 16);
-    *scale = _mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(at)), 16));
+    *scale =
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(at)), 16));
   }
   // The weights of a panel from k on, and how far the next panel's are from them.
   static inline const int8_t* Block(const Args& a, size_t panel, int /*panels*/, size_t k,

@@ -66,8 +66,8 @@ struct Quantized {
         scale(rows * digits * (RoundUp(k, group) / group)),
         offset(scale.size()),
         sum(scale.size()),
-        view{q.data(), scale.data(), offset.data(),     sum.data(),
-             rows,     digits,       RoundUp(k, group), group,       wide} {}
+        view{q.data(), scale.data(),      offset.data(), sum.data(), rows,
+             digits,   RoundUp(k, group), group,         wide} {}
 
   // Where tier.h says that they are.
   int8_t q_at(size_t row, size_t digit, size_t i) const {
@@ -309,7 +309,8 @@ TEST_P(Gemm, Int8EqualsScalar) {
           // Two digits are there; the linear layer uses one or both.
           const Rows got =
               Int8Linear(*kernels, Quantize(*kernels, x, group, 2), w, digits, accumulate);
-          const Rows want = Int8Linear(scalar, Quantize(scalar, x, group, 2), w, digits, accumulate);
+          const Rows want =
+              Int8Linear(scalar, Quantize(scalar, x, group, 2), w, digits, accumulate);
           EXPECT_TRUE(SameBits(got.data, want.data)) << rows << " " << n << " " << k;
         }
       }

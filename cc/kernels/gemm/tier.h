@@ -17,9 +17,9 @@ constexpr size_t kWideTile = 16;
 // In tiles of kRowTile rows, the last with those that are left: a tile of t rows has
 //   q [digits][kp / 4][t][4], within -127..127, and
 //   scale, offset, sum [digits][groups][t]: offset is -128 * sum of q, sum is scale * sum of q.
-// If wide, q is [rows / kWideTile, rounded up][digits][kp / tile_k][kWideTile][tile_k] instead, with
-// tile_k = 64 if that divides group, else 32; what the last tile has beyond rows is not read as a
-// row's, and may be anything.
+// If wide, q is [rows / kWideTile, rounded up][digits][kp / tile_k][kWideTile][tile_k] instead,
+// with tile_k = 64 if that divides group, else 32; what the last tile has beyond rows is not read
+// as a row's, and may be anything.
 struct QuantizedRows {
   int8_t* q;        // [rows * digits * kp]; if wide, rows rounded up to kWideTile
   float* scale;     // [rows * digits * groups]

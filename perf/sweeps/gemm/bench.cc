@@ -32,7 +32,7 @@ void Count(benchmark::State& state, size_t rows, size_t n, size_t k, size_t weig
 template <class Layer>
 void Quantised(benchmark::State& state) {
   auto& layer = Fixture<Layer>(state.range(0), state.range(1), state.range(2), state.range(3),
-                                 state.range(4));
+                               state.range(4));
   for (auto _ : state) {
     do {
       layer.Run();
@@ -77,10 +77,8 @@ struct Kind {
 const std::vector<std::string> kLayer = {"rows", "n", "k", "digits", "group"};
 const std::vector<std::string> kUpdated = {"rows", "n", "k", "rank", "adapters"};
 const Kind kKinds[] = {
-    {"Int8", Quantised<Int8Layer>, kLayer},
-    {"Int4", Quantised<Int4Layer>, kLayer},
-    {"F32", F32, {"rows", "n", "k"}},
-    {"LoraInt8", Lora<Int8Layer>, kUpdated},
+    {"Int8", Quantised<Int8Layer>, kLayer},  {"Int4", Quantised<Int4Layer>, kLayer},
+    {"F32", F32, {"rows", "n", "k"}},        {"LoraInt8", Lora<Int8Layer>, kUpdated},
     {"LoraInt4", Lora<Int4Layer>, kUpdated},
 };
 

@@ -52,8 +52,9 @@ struct BenchInput {
         scale(rows * digits * k / group),
         offset(scale.size()),
         sum(scale.size()),
-        view{q.data(), scale.data(), offset.data(), sum.data(), rows, digits, k, group,
-             GemmKernels(bench::GetFlags().tier).Wide(rows)} {
+        view{q.data(),   scale.data(), offset.data(),
+             sum.data(), rows,         digits,
+             k,          group,        GemmKernels(bench::GetFlags().tier).Wide(rows)} {
     FillActivations(&x);
   }
 
@@ -159,7 +160,10 @@ struct F32Layer {
 template <class Base>
 struct LoraLayer {
   LoraLayer(size_t rows, size_t n, size_t k, size_t rank, size_t adapters)
-      : base(rows, n, k, 1, 32), rank(rank), low_stride((rank + 7) / 8 * 8), low(rows * low_stride) {
+      : base(rows, n, k, 1, 32),
+        rank(rank),
+        low_stride((rank + 7) / 8 * 8),
+        low(rows * low_stride) {
     for (size_t i = 0; i < std::min(adapters, rows); ++i) {
       a.emplace_back(low_stride * k);
       b.emplace_back(n * rank);

@@ -118,7 +118,9 @@ def _of_tier(lab: Lab, path: str, threads: int) -> Iterable[Row]:
     ]
 
     # What rows are compared with besides yardsticks.
-    plain = [replace(s, op=op, digits=1, rank=0, adapters=0) for s in shapes for op in ("int8", "f32")]
+    plain = [
+        replace(s, op=op, digits=1, rank=0, adapters=0) for s in shapes for op in ("int8", "f32")
+    ]
     cases = ",".join(sorted({s.benchmark for s in (*shapes, *plain)}))
     bench = BenchProgram(
         BENCH, (f"--force_path={path}", f"--threads={threads}", f"--cases={cases}")
