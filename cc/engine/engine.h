@@ -31,7 +31,7 @@ size_t KvPageBytes(const ModelConfig& config, KvDtype dtype);
 
 struct EngineOptions {
   int threads = 0;                  // 0: one per core that the process may run on
-  std::string force_path = "auto";  // auto, scalar, avx2 or avx512
+  std::string force_path = "auto";  // auto, scalar, avx2, avx512 or amx
   KvDtype kv_dtype = KvDtype::kInt8;
   size_t kv_pages = 0;  // pages of keys and values at most; 0: as memory allows
 };

@@ -12,7 +12,7 @@
 namespace infeng::bench {
 
 struct Flags {
-  Tier tier = Tier::kScalar;  // --force_path={auto,scalar,avx2,avx512}
+  Tier tier = Tier::kScalar;  // --force_path={auto,scalar,avx2,avx512,amx}
   int tile_tokens = 0;        // --tile_tokens=N; 0: the kernel's own choice
   int threads = 1;            // --threads=N
 };

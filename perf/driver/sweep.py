@@ -78,7 +78,9 @@ class Lab:
             return [self.hardware["tier"]]
         why_not = self.hardware["tiers"].get(force_path)
         if why_not is None:
-            raise UsageError(f"--force_path={force_path}: expected auto, scalar, avx2 or avx512")
+            raise UsageError(
+                f"--force_path={force_path}: expected auto, scalar, avx2, avx512 or amx"
+            )
         if why_not:
             raise UsageError(f"--force_path={force_path}: {why_not}")
         return [force_path]

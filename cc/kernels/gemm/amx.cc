@@ -1,3 +1,5 @@
+#include "cc/kernels/simd/amx.h"
+
 #include "cc/kernels/gemm/body.h"
 #include "cc/kernels/simd/avx512.h"
 
@@ -10,16 +12,19 @@ namespace {
 
 constexpr size_t kBlockRows = 2 * kWideTile;
 // Rows whose sums in f32 wait while k goes on.
-constexpr size_t kWaitingRows = 128;
+constexpr size_t kWaitingRows = 64;
 // Bytes of activations that stay in the L2 while weights pass by.
 constexpr size_t kL2Bytes = size_t{1} << 20;
 // Sums of one tile, and of the (at most) four that a block of rows and two panels has.
 constexpr size_t kTileInts = kWideTile * 16;
 constexpr size_t kBlockInts = 4 * kTileInts;
-// Sums of so many groups (or of their digits) are one bundle: a step for each eight rows of a
-// block.
-constexpr size_t kBundle = 4;
-constexpr size_t kScaledRows = kBlockRows / kBundle;
+// Sums of so many groups (or of their digits) are one bundle.
+constexpr size_t kBundle = 2;
+// Bundles are scaled eight rows at a time, which are a step.
+constexpr size_t kSteps = 4;
+constexpr size_t kScaledRows = kBlockRows / kSteps;
+// As kBlockK, so that weights, activations and sums together stay in the first-level cache.
+constexpr size_t kWideBlockK = 256;
 
 // What LDTILECFG reads.
 struct TileConfig {
@@ -106,7 +111,7 @@ struct Int4Weights {
   static inline const int8_t* Block(const Args& a, size_t panel, int panels, size_t k, size_t count,
                                     int8_t* buffer, size_t* step) {
     const __m512i low = _mm512_set1_epi8(15);
-    *step = 16 * kBlockK;
+    *step = 16 * kWideBlockK;
     for (int p = 0; p < panels; ++p) {
       const uint8_t* w = a.w + (panel + p) * 8 * a.x.kp + k * 8;
       int8_t* out = buffer + p * *step;
@@ -230,8 +235,9 @@ struct Strip {
       Bundle next = bundle_at(now.row, now.end);
       if (next.first == next.end) next = bundle_at(now.row + kBlockRows, g * Digits);
       const bool last = next.row >= row_end;
-      for (size_t i = 0; i < kBundle; ++i) {
-        if (!last) Multiply(next, i, sums[1 - half]);
+      for (size_t i = 0; i < kSteps; ++i) {
+        constexpr size_t kEach = kSteps / kBundle;
+        if (!last && i % kEach == 0) Multiply(next, i / kEach, sums[1 - half]);
         ScaleStep(now, i, sums[half]);
       }
       if (last) return;
@@ -242,7 +248,7 @@ struct Strip {
 
   inline void Run() {
     const size_t groups = a.x.kp / a.x.group;
-    const size_t step = a.x.group < kBlockK ? kBlockK / a.x.group : 1;
+    const size_t step = a.x.group < kWideBlockK ? kWideBlockK / a.x.group : 1;
     for (size_t i = 0; i < (row_end - row_begin) * Panels; ++i) {
       _mm512_store_ps(acc + i * 16, _mm512_setzero_ps());
     }

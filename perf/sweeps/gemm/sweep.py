@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perf.driver.machine import read_name, yardstick
 from perf.driver.pairs import Pair, Result
@@ -45,8 +45,10 @@ class Shape:
     def benchmark(self) -> str:
         shape = f"rows:{self.m}/n:{self.n}/k:{self.k}"
         if self.op == "lora":
-            return f"Lora/{shape}/rank:{self.rank}/adapters:{self.adapters}"
-        return f"Int8/{shape}/digits:{self.digits}" if self.op == "int8" else f"F32/{shape}"
+            return f"LoraInt8/{shape}/rank:{self.rank}/adapters:{self.adapters}"
+        if self.op == "int8":
+            return f"Int8/{shape}/digits:{self.digits}/group:{GROUP}"
+        return f"F32/{shape}"
 
     @property
     def weight_bytes(self) -> int:
@@ -107,7 +109,6 @@ def rows(lab: Lab, options: argparse.Namespace) -> Iterable[Row]:
 
 
 def _of_tier(lab: Lab, path: str, threads: int) -> Iterable[Row]:
-    bench = BenchProgram(BENCH, (f"--force_path={path}", f"--threads={threads}"))
     peaks = yardstick(path, threads)
     clock: Clock = "cpu" if threads == 1 else "real"
     shapes = [
@@ -115,6 +116,15 @@ def _of_tier(lab: Lab, path: str, threads: int) -> Iterable[Row]:
         for s in (QUICK if lab.quick else FULL)
         if lab.wants(row_name(SWEEP, s.table, s.key(path, threads)))
     ]
+
+    # What rows are compared with besides yardsticks.
+    plain = [
+        replace(s, op=op, digits=1, rank=0, adapters=0) for s in shapes for op in ("int8", "f32")
+    ]
+    cases = ",".join(sorted({s.benchmark for s in (*shapes, *plain)}))
+    bench = BenchProgram(
+        BENCH, (f"--force_path={path}", f"--threads={threads}", f"--cases={cases}")
+    )
 
     def task(shape: Shape, work: str) -> Task:
         return Task(bench, shape.benchmark, clock, work)
@@ -138,8 +148,8 @@ def _of_tier(lab: Lab, path: str, threads: int) -> Iterable[Row]:
             base = Shape("int8", shape.m, shape.n, shape.k)
             add(shape, "base", task(shape, "rows"), task(base, "rows"))
         elif shape.op == "int8" and shape.n <= 1536:
-            plain = Shape("f32", shape.m, shape.n, shape.k)
-            add(shape, "f32", task(shape, "rows"), task(plain, "rows"))
+            f32 = Shape("f32", shape.m, shape.n, shape.k)
+            add(shape, "f32", task(shape, "rows"), task(f32, "rows"))
     results = dict(zip(names, lab.measure(pairs)))
     for shape in shapes:
         yield _row(shape, path, threads, {n: r for (s, n), r in results.items() if s == shape})

@@ -28,7 +28,7 @@ def reference() -> Iterator[NDArray[np.float32]]:
         yield logits(llm, 1000)
 
 
-@pytest.mark.parametrize("tier", ["scalar", "avx2", "avx512"])
+@pytest.mark.parametrize("tier", ["scalar", "avx2", "avx512", "amx"])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_tiers_and_threads(reference: NDArray[np.float32], tier: str, threads: int) -> None:
     try:
@@ -42,7 +42,7 @@ def test_tiers_and_threads(reference: NDArray[np.float32], tier: str, threads: i
 
 
 def test_a_tier_that_the_cpu_lacks_is_refused() -> None:
-    for tier in ("avx2", "avx512"):
+    for tier in ("avx2", "avx512", "amx"):
         try:
             choose_tier(tier)
         except (ValueError, RuntimeError):

@@ -56,7 +56,8 @@ void BindCpu(py::module_& m) {
         "physical_cores, logical_cores: int, those that this process may use\n"
         "l1d_bytes, l2_bytes, l3_bytes: int, of one cache, 0 if unknown\n"
         "features: list of str, the CPU's instruction sets that a tier needs\n"
-        "tiers: dict of 'scalar', 'avx2', 'avx512' to a dict of compiled (bool: this build has "
+        "tiers: dict of 'scalar', 'avx2', 'avx512', 'amx' to a dict of compiled (bool: this build "
+        "has "
         "its kernels), usable (bool: CPU and operating system can run them), why_not (str, '' if "
         "usable)\n"
         "chosen: str, the tier that 'auto' takes\n"
@@ -69,8 +70,8 @@ void BindCpu(py::module_& m) {
             ValueOrRaise(ChooseTier(force_path, DetectCpu()), NotFoundAs::kFileNotFoundError));
       },
       py::arg("force_path"),
-      "Return the tier (str) that force_path means: 'auto' is the best, 'scalar', 'avx2' and "
-      "'avx512' that one.\n\n"
+      "Return the tier (str) that force_path means: 'auto' is the best, 'scalar', 'avx2', "
+      "'avx512' and 'amx' that one.\n\n"
       "Raises ValueError, one line that says what is missing, for another name or a tier that "
       "this build or machine lacks.");
 }

@@ -166,7 +166,8 @@ void BindEngine(py::module_& m) {
            py::arg("force_path") = "auto", py::arg("kv_dtype") = "int8", py::arg("kv_pages") = 0,
            "Opens and checks an INFQ file. threads: 0 takes one per core. force_path: auto, "
            "scalar,\n"
-           "avx2 or avx512. kv_dtype: int8, int4, f16 or f32. kv_pages: pages of the KV cache at "
+           "avx2, avx512 or amx. kv_dtype: int8, int4, f16 or f32. kv_pages: pages of the KV cache "
+           "at "
            "most,\n"
            "0 as memory allows. Raises FileNotFoundError, ValueError, MemoryError.")
       .def("step", &Step, py::arg("batch"), py::arg("all_logits") = false,
