@@ -25,23 +25,27 @@ template <class K, int R>
 void KeyProducts(Work& w, size_t chunk, size_t query, size_t begin, size_t end) {
   constexpr int kTile = PanelTile<R>();
   const AttendArgs& a = *w.args;
-  const char* q = static_cast<const char*>(a.q) + query * w.q_stride;
-  const size_t steps = w.q_stride / 4;
+  const char* q = w.q[query];
+  const size_t steps = a.block.padded_dim / (K::kInteger ? 2 : 1);
   size_t panel = begin;
   const auto run = [&](auto width) __attribute__((always_inline)) {
     constexpr int P = width.value;
     const char* panels[P];
     typename K::Sum sum[R][P];
+#pragma unroll
     for (int p = 0; p < P; ++p) {
       const size_t position = chunk + (panel + p) * 16;
       panels[p] = w.Block(position) + a.block.keys +
                   position % kPagePositions / 16 * a.block.key_panel_bytes;
+#pragma unroll
       for (int r = 0; r < R; ++r) sum[r][p] = K::Zero();
     }
     // The first queries announce the page's values, as many as the keys that they read.
     const char* ahead = panels[0] + (query == 0 ? a.block.values - a.block.keys : 0);
-    PanelSteps<K, R, P>(q, w.q_stride, panels, 0, steps, ahead, sum);
+    PanelSteps<K, R, P, kQueryStrideBytes>(q, panels, 0, steps, ahead, sum);
+#pragma unroll
     for (int r = 0; r < R; ++r) {
+#pragma unroll
       for (int p = 0; p < P; ++p) {
         Store(w.scores[query + r] + (panel + p) * 16, K::Float(sum[r][p]));
       }
@@ -67,13 +71,16 @@ void ValueProducts(const Work& w, size_t chunk, size_t query, Range range, bool 
   const auto run = [&](auto width) __attribute__((always_inline)) {
     constexpr int P = width.value;
     typename K::Sum sum[R][P];
+#pragma unroll
     for (int r = 0; r < R; ++r) {
+#pragma unroll
       for (int p = 0; p < P; ++p) sum[r][p] = K::Zero();
     }
     for (size_t page = range.begin / kPagePositions * kPagePositions; page < range.end;
          page += kPagePositions) {
       const char* block = w.Block(chunk + page) + a.block.values;
       const char* panels[P];
+#pragma unroll
       for (int p = 0; p < P; ++p) panels[p] = block + (panel + p) * a.block.value_panel_bytes;
       // The first queries announce the next chunk's keys, a share with each of the panels.
       const size_t next = chunk + kChunkPositions + page;
@@ -85,11 +92,13 @@ void ValueProducts(const Work& w, size_t chunk, size_t query, Range range, bool 
       // From a multiple of 16, where weights before the range are 0.
       const size_t begin = range.begin > page ? (range.begin - page) / 16 * 16 : 0;
       const size_t end = MinOf(range.end - page, kPagePositions);
-      PanelSteps<K, R, P>(weights + page / kStep * 4, kScoreStride * sizeof(float), panels,
+      PanelSteps<K, R, P, kWeightStrideBytes>(weights + page / kStep * 4, panels,
                           begin / kStep, (end + kStep - 1) / kStep, ahead, sum);
     }
+#pragma unroll
     for (int r = 0; r < R; ++r) {
       const size_t i = query + static_cast<size_t>(r);
+#pragma unroll
       for (int p = 0; p < P; ++p) {
         const size_t d = (panel + static_cast<size_t>(p)) * 16;
         V o = K::Float(sum[r][p]);
@@ -161,10 +170,9 @@ inline void LoadScales(Work& w, size_t chunk, Range range) {
 inline void AddKeyOutliers(Work& w, size_t chunk, Range range) {
   const AttendArgs& a = *w.args;
   ForEachOutlier(w, a.block.key_outliers, chunk, range, [&](size_t j, const KvOutlier& e) {
-    const char* q = static_cast<const char*>(a.q) + e.dim * 2;
     const auto value = static_cast<float>(e.value);
     for (size_t i = 0; i < w.queries; ++i) {
-      w.scores[i][j] = __builtin_fmaf(LoadI16At(q + i * w.q_stride), value, w.scores[i][j]);
+      w.scores[i][j] = __builtin_fmaf(LoadI16At(w.q[i] + e.dim * 2), value, w.scores[i][j]);
     }
   });
 }
@@ -221,14 +229,14 @@ template <class K>
 inline void Begin(Work& w, const AttendArgs& a) {
   w.args = &a;
   w.queries = a.rows * a.heads;
-  w.q_stride = a.block.padded_dim * (K::kInteger ? 2 : 4);
-  if constexpr (!K::kMins) return;
+  const size_t bytes = a.block.padded_dim * (K::kInteger ? 2 : 4);
   for (size_t i = 0; i < w.queries; ++i) {
-    const char* q = static_cast<const char*>(a.q) + i * w.q_stride;
+    __builtin_memcpy(w.q[i], static_cast<const char*>(a.q) + i * bytes, bytes);
+    if constexpr (!K::kMins) continue;
     int32_t sum = 0;
     for (size_t d = 0; d < a.block.padded_dim; ++d) {
       int16_t value;
-      __builtin_memcpy(&value, q + 2 * d, 2);
+      __builtin_memcpy(&value, w.q[i] + 2 * d, 2);
       sum += value;
     }
     w.query_sum[i] = static_cast<float>(sum);

@@ -70,21 +70,35 @@ struct Int4Panel : Int8Panel {
 };
 
 // sum[r][p] += a[r][step] * panel[p][step], for the steps from `begin`, which is even, to `end`.
-// a: rows of 4 bytes a step, `stride` bytes apart. ahead: will be read later, as much as these
+// a: rows of 4 bytes a step, Stride bytes apart. ahead: will be read later, as much as these
 // panels hold. A cache beyond the second level is read in pieces of some KiB here and there, and
 // the CPU's own prefetchers begin anew with each 4 KiB.
-template <class K, int R, int P>
-__attribute__((always_inline)) inline void PanelSteps(const char* a, size_t stride,
+template <class K, int R, int P, size_t Stride>
+__attribute__((always_inline)) inline void PanelSteps(const char* a,
                                                       const char* const* panels, size_t begin,
                                                       size_t end, const char* ahead,
                                                       typename K::Sum (*sum)[P]) {
   const auto one = [&](auto odd, size_t step) __attribute__((always_inline)) {
+    if constexpr (kHoldPanels) {
+      typename K::Row b[P];
+#pragma unroll
+      for (int p = 0; p < P; ++p) b[p] = K::template Load<odd.value != 0>(panels[p], step);
+#pragma unroll
+      for (int r = 0; r < R; ++r) {
+        const typename K::Row x = K::Broadcast(a + r * Stride + step * 4);
+#pragma unroll
+        for (int p = 0; p < P; ++p) sum[r][p] = K::Step(sum[r][p], x, b[p]);
+      }
+      return;
+    }
+#pragma unroll
     for (int p = 0; p < P; ++p) {
       // Else the compiler holds the broadcasts of all panels and spills sums instead.
       if constexpr (P > 1) asm("" : "+r"(a));
       const typename K::Row b = K::template Load<odd.value != 0>(panels[p], step);
+#pragma unroll
       for (int r = 0; r < R; ++r) {
-        sum[r][p] = K::Step(sum[r][p], K::Broadcast(a + r * stride + step * 4), b);
+        sum[r][p] = K::Step(sum[r][p], K::Broadcast(a + r * Stride + step * 4), b);
       }
     }
   };

@@ -15,6 +15,9 @@ constexpr size_t kPanels = kChunkPositions / 16;
 constexpr size_t kOutlierSums = kChunkPositions / 2;
 constexpr size_t kScoreStride = kOutlierSums + kMaxHeadDim;
 static_assert(kScoreStride >= kChunkPositions);
+// Constants, so that no row's address takes a register; not a power of two, for the caches' sake.
+constexpr size_t kQueryStrideBytes = kMaxHeadDim * sizeof(float) + 64;
+constexpr size_t kWeightStrideBytes = kScoreStride * sizeof(float);
 
 inline size_t MinOf(size_t a, size_t b) { return a < b ? a : b; }
 inline size_t MaxOf(size_t a, size_t b) { return a > b ? a : b; }
@@ -23,7 +26,7 @@ inline size_t MaxOf(size_t a, size_t b) { return a > b ? a : b; }
 struct Work {
   const AttendArgs* args;
   size_t queries;
-  size_t q_stride;                          // bytes
+  alignas(64) char q[kMaxQueries][kQueryStrideBytes];  // a copy of the queries
   float scores[kMaxQueries][kScoreStride];  // of one chunk
   float key_scale[kChunkPositions], value_scale[kChunkPositions];
   float key_min[kChunkPositions], value_min[kChunkPositions];  // int4

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kQueryTile = 6;
 constexpr int kAccumulators = 6;
+constexpr bool kHoldPanels = false;
 
 struct I {
   __m256i lo, hi;

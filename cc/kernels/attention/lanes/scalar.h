@@ -11,6 +11,7 @@ namespace {
 // Register blocks for which this tier has room: queries, and accumulators in all.
 constexpr int kQueryTile = 2;
 constexpr int kAccumulators = 2;
+constexpr bool kHoldPanels = false;
 
 struct I {
   int32_t lane[16];
