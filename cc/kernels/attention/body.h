@@ -92,8 +92,8 @@ void ValueProducts(const Work& w, size_t chunk, size_t query, Range range, bool 
       // From a multiple of 16, where weights before the range are 0.
       const size_t begin = range.begin > page ? (range.begin - page) / 16 * 16 : 0;
       const size_t end = MinOf(range.end - page, kPagePositions);
-      PanelSteps<K, R, P, kWeightStrideBytes>(weights + page / kStep * 4, panels,
-                          begin / kStep, (end + kStep - 1) / kStep, ahead, sum);
+      PanelSteps<K, R, P, kWeightStrideBytes>(weights + page / kStep * 4, panels, begin / kStep,
+                                              (end + kStep - 1) / kStep, ahead, sum);
     }
 #pragma unroll
     for (int r = 0; r < R; ++r) {

@@ -74,9 +74,8 @@ struct Int4Panel : Int8Panel {
 // panels hold. A cache beyond the second level is read in pieces of some KiB here and there, and
 // the CPU's own prefetchers begin anew with each 4 KiB.
 template <class K, int R, int P, size_t Stride>
-__attribute__((always_inline)) inline void PanelSteps(const char* a,
-                                                      const char* const* panels, size_t begin,
-                                                      size_t end, const char* ahead,
+__attribute__((always_inline)) inline void PanelSteps(const char* a, const char* const* panels,
+                                                      size_t begin, size_t end, const char* ahead,
                                                       typename K::Sum (*sum)[P]) {
   const auto one = [&](auto odd, size_t step) __attribute__((always_inline)) {
     if constexpr (kHoldPanels) {

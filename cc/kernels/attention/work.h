@@ -27,7 +27,7 @@ struct Work {
   const AttendArgs* args;
   size_t queries;
   alignas(64) char q[kMaxQueries][kQueryStrideBytes];  // a copy of the queries
-  float scores[kMaxQueries][kScoreStride];  // of one chunk
+  float scores[kMaxQueries][kScoreStride];             // of one chunk
   float key_scale[kChunkPositions], value_scale[kChunkPositions];
   float key_min[kChunkPositions], value_min[kChunkPositions];  // int4
   float greatest[kMaxQueries];                                 // weight of one chunk

@@ -41,8 +41,8 @@ inline Pairs BroadcastPair(const char* p) {
   return {_mm512_set1_epi32(pair)};
 }
 
-// By name, because compilers make two instructions of the intrinsic, for its latency; here there are
-// sums enough to hide it.
+// By name, because compilers make two instructions of the intrinsic, for its latency; here there
+// are sums enough to hide it.
 inline I DotPairs(I acc, Pairs a, Pairs b) {
   asm("vpdpwssd %2, %1, %0" : "+v"(acc.v) : "v"(a.v), "v"(b.v));
   return acc;
