@@ -261,7 +261,7 @@ impl Run<'_> {
             if known.count_ones() as usize + 1 < count {
                 let mut near = 0;
                 for (n, &(_, _, hash)) in found.iter().enumerate() {
-                    if known >> n & 1 == 0 {
+                    if (known >> n) & 1 == 0 {
                         near ^= self.fast.words.touch(hash);
                     }
                 }
