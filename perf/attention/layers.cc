@@ -8,6 +8,8 @@ namespace infeng {
 namespace {
 
 constexpr size_t kMostLayers = 30;
+// Of a prefill step, whose arithmetic takes a hundred times as long as reading its keys and values.
+constexpr size_t kMostPrefillLayers = 4;
 constexpr size_t kCacheBytes = size_t{128} << 20;
 
 // A sum of four uniform numbers, scaled to a variance of 1: nearly normal, quick, and the same
@@ -39,7 +41,8 @@ ModelConfig Config(const Shape& shape) {
 Shape WithLayers(Shape shape) {
   if (shape.layers == 0) {
     const size_t layer = shape.ctx * shape.heads_kv * shape.head_dim * 4;
-    shape.layers = std::clamp<size_t>(kCacheBytes / layer, 1, kMostLayers);
+    const size_t most = shape.rows > 1 ? kMostPrefillLayers : kMostLayers;
+    shape.layers = std::clamp<size_t>(kCacheBytes / layer, 1, most);
   }
   return shape;
 }

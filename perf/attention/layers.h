@@ -16,8 +16,9 @@ namespace infeng {
 
 struct Shape {
   size_t ctx, heads_q, heads_kv, head_dim;
-  size_t rows;    // the last ones of the context: 1 for decode
-  size_t layers;  // 0: as many as make 128 MiB of binary16, but 30 at most
+  size_t rows;  // the last ones of the context: 1 for decode
+  // 0: as many as make 128 MiB of binary16, but 30 at most; 4 at most if rows > 1
+  size_t layers;
 };
 
 // Values are normally distributed. Layers have the same values in memory of their own: a step reads

@@ -68,7 +68,14 @@ _planted_binaries = rule(
     },
 )
 
-def ratio_bound(table, comparison, where = {}, at_least = None, at_most = None, environment = ""):
+def ratio_bound(
+        table,
+        comparison,
+        where = {},
+        at_least = None,
+        at_most = None,
+        environment = "",
+        peaks = ""):
     """A bound on a ratio that was measured side by side in one run (rank 1).
 
     Args:
@@ -78,6 +85,8 @@ def ratio_bound(table, comparison, where = {}, at_least = None, at_most = None, 
       at_least: lowest ratio (reference time / our time)
       at_most: highest ratio
       environment: a variable that overrides the number
+      peaks: two of the machine's peaks as "int8_gops/f32_gflops": where their measured quotient is
+        below at_least, no kernel can hold it, and 0.9 of the quotient is the bound
     """
     return struct(
         table = table,
@@ -87,6 +96,7 @@ def ratio_bound(table, comparison, where = {}, at_least = None, at_most = None, 
         at_least = at_least,
         at_most = at_most,
         environment = environment,
+        peaks = peaks,
     )
 
 def count_bound(

@@ -111,6 +111,31 @@ def test_ratio_bounds(tmp_path: Path) -> None:
     assert (verdict.outcome, verdict.reason) == (Outcome.SKIPPED, "this CPU lacks avx512f")
 
 
+def test_a_bound_that_the_machines_peaks_do_not_allow(tmp_path: Path) -> None:
+    """On a CPU that multiplies bytes no faster than floats, 0.9 of the peaks' quotient is the bound."""
+    bound = Bound("t", comparison="f32", at_least=1.2, peaks="int8_gops/f32_gflops")
+    row = samples.row(1, f32=samples.comparison(1.0))
+    row["key"]["path"] = "avx2"
+
+    def judged(int8: object) -> tuple[Outcome, str]:
+        data = samples.data(row)
+        peaks = {"int8_gops": {"avx2": int8}, "f32_gflops": {"avx2": 100.0}}
+        data["_meta"]["hardware"]["peaks"] = peaks
+        path = tmp_path / "t_summary.json"
+        path.write_text(json.dumps(data))
+        (verdict,) = judge_bound(bound, load(path))
+        return verdict.outcome, verdict.bound
+
+    assert judged(260.0) == (Outcome.FAIL, "≥ 1.2×")
+    assert judged(95.0) == (Outcome.PASS, "≥ 0.855×")
+    assert judged(130.0) == (Outcome.FAIL, "≥ 1.17×")
+    for bad in (None, 0.0, "fast"):
+        with pytest.raises(InputError, match="no peak int8_gops of tier 'avx2'"):
+            judged(bad)
+    with pytest.raises(ValueError, match="peaks are A/B"):
+        Bound("t", column="scratch_ratio", at_least=1, peaks="int8_gops/f32_gflops")
+
+
 def test_count_bounds(tmp_path: Path) -> None:
     good = Bound("t", column="scratch_ratio", at_most=1.25)
     bad = Bound("t", column="scratch_ratio", at_most=1.05)

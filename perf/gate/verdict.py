@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from infeng.errors import InputError
 from perf.gate.summary import Row, Summary
 
 # Ratios within 3 % of the baseline are no regression: compilers and page colours do that.
@@ -16,6 +17,8 @@ TOLERANCE = 0.03
 SPREADS = 3.0
 # The A/A spread above which a run says nothing.
 SPREAD_LIMIT = 0.02
+# What must be left of two peaks' quotient where that is the bound.
+PEAKS_SHARE = 0.9
 # The interval of what has no noise.
 EXACT = "exact"
 
@@ -49,7 +52,8 @@ class Bound:
     where: column to value; a value may begin with >=, <=, > or < to compare numbers, or be
     alternatives with | between. comparison: bounds its ratio (rank 1); column: bounds that
     number, which must be free of noise (rank 0), unless it only warns. drift: bounds by how much
-    the number is above the baseline's."""
+    the number is above the baseline's. peaks: two of the machine's measured peaks, "int8_gops/f32_gflops":
+    where their quotient itself is below at_least, PEAKS_SHARE of the quotient is the bound."""
 
     table: str
     where: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +64,7 @@ class Bound:
     environment: str = ""  # a variable that overrides the number
     warn: bool = False
     drift: bool = False
+    peaks: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.comparison) == bool(self.column):
@@ -68,6 +73,8 @@ class Bound:
             raise ValueError(f"bound on {self.table}: give at_least or at_most")
         if self.drift and not (self.column and self.at_most is not None):
             raise ValueError(f"bound on {self.table}: a drift is of a column, and at_most")
+        if self.peaks and not (self.comparison and self.at_least is not None and "/" in self.peaks):
+            raise ValueError(f"bound on {self.table}: peaks are A/B, of a comparison's at_least")
 
     @property
     def name(self) -> str:
@@ -82,10 +89,29 @@ class Bound:
             parts.append(f"≤ {self.at_most:g}")
         return ", ".join(parts) + ("×" if self.comparison else "")
 
+    def on(self, summary: Summary, row: Row) -> Bound:
+        """The bound as this machine's peaks allow it for the row's tier. Raises InputError."""
+        if not self.peaks:
+            return self
+        assert self.at_least is not None
+        of, by = (_peak(summary, name, row) for name in self.peaks.split("/"))
+        return replace(self, at_least=min(self.at_least, PEAKS_SHARE * of / by), peaks="")
+
     def matches(self, row: Row) -> bool:
         return row.table == self.table and all(
             _fits(row.values.get(k, row.key.get(k, "")), v) for k, v in self.where.items()
         )
+
+
+def _peak(summary: Summary, name: str, row: Row) -> float:
+    tier = row.key.get("path", "")
+    try:
+        peak = float(summary.meta["hardware"]["peaks"][name][tier])
+    except (KeyError, TypeError, ValueError):
+        peak = 0.0
+    if not 0 < peak < math.inf:
+        raise InputError(f"{summary.path}: no peak {name} of tier {tier!r} in _meta.hardware.peaks")
+    return peak
 
 
 def _fits(text: str, wanted: str) -> bool:
@@ -115,7 +141,7 @@ def judge_bound(
                 bound.name, Outcome.FAIL, bound=bound.text(), reason="missing row: none measured"
             )
         ]
-    return [_judge_row(bound, row, spread_limit) for row in rows]
+    return [_judge_row(bound.on(summary, row), row, spread_limit) for row in rows]
 
 
 def _judge_row(bound: Bound, row: Row, spread_limit: float) -> Verdict:

@@ -52,9 +52,9 @@ SWEEP = Sweep(
         "pct_peak": "% of the f32 peak, also for integer caches",
     },
     run=rows,
-    # One step of the model's attention takes a third of a second: few of them make a block.
-    quick=Plan(blocks=2, min_epochs=8, max_epochs=12, precision=0.01, budget_s=40.0),
-    full=Plan(blocks=2, min_epochs=8, max_epochs=30, precision=0.005),
+    # A step of four layers takes some 50 ms: few of them make a block.
+    quick=Plan(blocks=2, min_epochs=8, max_epochs=16, precision=0.01, budget_s=20.0),
+    full=Plan(blocks=2, min_epochs=8, max_epochs=40, precision=0.005),
     add_arguments=add_arguments,
 )
 
