@@ -5,25 +5,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import glob
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from infeng.adapter import adapter_name
 from infeng.cli.console import human_bytes, progress
 from infeng.cli.options import add_model_options, load, memory_size
-from infeng.errors import InputError, UsageError
+from infeng.errors import UsageError
 from infeng.files import atomic_write
 from infeng.llm import LLM
 from infeng.native import cpu_info
+from infeng.serve.adapters import find_adapters, model_name
 from infeng.serve.options import Options
 from infeng.serve.throughput import Load, measure
 from infeng.version import __version__
-
-DEFAULT_NAME = "smollm2-135m-instruct"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    name = args.served_model_name or (Path(args.model).stem if args.model else DEFAULT_NAME)
+    name = model_name(args.served_model_name, args.model)
     if args.report is not None and args.mode != "throughput":
         raise UsageError("--report: only with --mode throughput")
     if not 0 <= args.port < 1 << 16:
@@ -96,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{option.replace('_', '-')}: must be at least 1")
     if not args.timeout > 0:
         raise UsageError(f"--timeout {args.timeout}: must be above 0")
-    adapters = _find(args.adapters, name)
+    adapters = find_adapters(args.adapters, name)
     with load(
         args,
         adapters,
@@ -111,22 +108,6 @@ def run(args: argparse.Namespace) -> int:
         if args.mode == "throughput":
             return _throughput(llm, name, args)
         return _serve(llm, name, args)
-
-
-def _find(patterns: list[str], model: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for pattern in patterns:
-        paths = sorted(glob.glob(os.path.expanduser(pattern)))
-        if not paths:
-            raise InputError(f"--adapters {pattern}: nothing matches")
-        for path in map(Path, paths):
-            name = adapter_name(path)
-            if name == model:
-                raise InputError(f"--adapters {path}: {name!r} is the base model's name")
-            if name in found and found[name] != path:
-                raise InputError(f"--adapters: {found[name]} and {path} have one name, {name!r}")
-            found[name] = path
-    return found
 
 
 def _serve(llm: LLM, name: str, args: argparse.Namespace) -> int:
