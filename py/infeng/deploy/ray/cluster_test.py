@@ -24,7 +24,7 @@ from infeng.serve.testing import ServerProcess
 from infeng.testing import small_model as small
 from infeng.testing.small_adapter import write_adapter
 
-CLIENTS, REQUESTS, TOKENS = 6, 240, 400
+CLIENTS, REQUESTS, TOKENS = 6, 160, 400
 NAMES = ["small", "a0", "a1", "a2", "a3"]
 MARK = uuid.uuid4().hex  # in the environment of every process of our cluster
 
@@ -138,7 +138,7 @@ def test_the_same_routes(cluster: ServerProcess, right: dict[str, str]) -> None:
         assert status == 200 and headers["content-type"].startswith("text/event-stream")
         assert streamed(text) == (right[name], None) and text.endswith("data: [DONE]\n\n")
     assert cluster.request("/health")[0] == 200
-    assert "</html>" in cluster.request("/")[1] or cluster.request("/")[1]
+    assert "<title>infeng</title>" in cluster.request("/")[1]
     assert cluster.request("/tokenize", {"prompt": "in the"})[1]["count"] > 0
 
 
@@ -181,7 +181,6 @@ def test_a_replica_is_killed_under_load(
     lock = threading.Lock()
     seen: Counter[str] = Counter()
     problems: list[Any] = []
-    killed = threading.Event()
 
     def ask(model: str, stream: bool) -> str:
         status, answer, headers = cluster.request(
@@ -224,10 +223,10 @@ def test_a_replica_is_killed_under_load(
         thread.start()
     while sum(seen.values()) < REQUESTS // 4:
         time.sleep(0.01)
-    victims = [pid for pid, title in ours().items() if title.startswith("ray::ServeReplica:infeng:Model")]
+    title = "ray::ServeReplica:infeng:Model"
+    victims = [pid for pid, its in ours().items() if its.startswith(title)]
     assert len(victims) == 2, ours()
     os.kill(victims[0], signal.SIGKILL)
-    killed.set()
     for thread in threads:
         thread.join()
     print(dict(seen))
