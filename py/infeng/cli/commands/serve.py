@@ -17,6 +17,7 @@ from infeng.errors import UsageError
 from infeng.files import atomic_write
 from infeng.llm import LLM
 from infeng.native import cpu_info
+from infeng.sched import Limits
 from infeng.serve.adapters import find_adapters, model_name
 from infeng.serve.options import Options
 from infeng.serve.throughput import Load, measure
@@ -45,22 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapter-memory", type=memory_size, metavar="SIZE", help="for adapters; default: no limit"
     )
-    parser.add_argument(
-        "--max-running", type=int, default=32, metavar="N", help="requests in a step: 32"
-    )
-    parser.add_argument(
-        "--max-queue", type=int, default=256, metavar="N", help="that may wait beyond those: 256"
-    )
-    parser.add_argument(
-        "--step-tokens", type=int, default=256, metavar="N", help="computed in one step: 256"
-    )
-    parser.add_argument(
-        "--mixed-tokens",
-        type=int,
-        default=64,
-        metavar="N",
-        help="of prompts, in a step that continues answers too: 64",
-    )
+    for option, default, text in (
+        ("--max-running", Limits.running, "requests in a step"),
+        ("--max-queue", Limits.queue, "that may wait beyond those"),
+        ("--step-tokens", Limits.step_tokens, "computed in one step"),
+        ("--mixed-tokens", Limits.mixed_tokens, "of prompts, in a step that continues answers too"),
+    ):
+        parser.add_argument(
+            option, type=int, default=default, metavar="N", help=f"{text}: {default}"
+        )
     parser.add_argument(
         "--adapter-threads", type=int, default=1, metavar="N", help="that load adapters: 1"
     )

@@ -15,6 +15,7 @@ from types import FrameType
 from infeng.cli.main import Parser
 from infeng.cli.options import KV_DTYPES, memory_size
 from infeng.errors import InfengError, one_line
+from infeng.sched import Limits
 from infeng.serve.adapters import find_adapters, model_name
 from infeng.serve.run import is_loopback
 
@@ -39,8 +40,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kv", choices=KV_DTYPES)
     parser.add_argument("--kv-memory", type=memory_size, metavar="SIZE")
     parser.add_argument("--adapter-memory", type=memory_size, metavar="SIZE")
-    parser.add_argument("--max-running", type=int, default=32, metavar="N", help="32")
-    parser.add_argument("--max-queue", type=int, default=256, metavar="N", help="256")
+    parser.add_argument("--max-running", type=int, default=Limits.running, metavar="N")
+    parser.add_argument("--max-queue", type=int, default=Limits.queue, metavar="N")
     parser.add_argument("--timeout", type=float, default=600, metavar="S", help="600")
     return parser.parse_args()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from infeng.sched import Limits
+
 
 class Settings(BaseModel):
     """The arguments of `build`. Those of `infeng serve` have its names and meanings; paths are those
@@ -30,8 +32,8 @@ class Settings(BaseModel):
     kv: str | None = None
     kv_memory: int | None = Field(None, ge=1)
     adapter_memory: int | None = Field(None, ge=1)
-    max_running: int = Field(32, ge=1)
-    max_queue: int = Field(256, ge=0)
+    max_running: int = Field(Limits.running, ge=1)
+    max_queue: int = Field(Limits.queue, ge=1)
     timeout: float = Field(600.0, gt=0)
     max_body: int = Field(4 << 20, ge=1)
 
