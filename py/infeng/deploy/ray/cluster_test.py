@@ -26,6 +26,7 @@ from infeng.testing.small_adapter import write_adapter
 
 CLIENTS, REQUESTS, TOKENS = 6, 160, 400
 NAMES = ["small", "a0", "a1", "a2", "a3"]
+FRESH = ["b0", "b1"]  # that only one test asks
 MARK = uuid.uuid4().hex  # in the environment of every process of our cluster
 
 
@@ -39,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "adapters").mkdir()
     for i in range(4):
         write_adapter(folder / "adapters" / f"a{i}", lora_alpha=8 + 4 * i)
+    for name in FRESH:
+        write_adapter(folder / "adapters" / name)
     write_adapter(folder / "late", lora_alpha=40)
     return folder
 
@@ -130,7 +133,7 @@ def streamed(text: str) -> tuple[str, str | None]:
 
 def test_the_same_routes(cluster: ServerProcess, right: dict[str, str]) -> None:
     status, answer, _ = cluster.request("/v1/models")
-    assert status == 200 and [m["id"] for m in answer["data"]] == NAMES
+    assert status == 200 and [m["id"] for m in answer["data"]] == [*NAMES, *FRESH]
     for name in NAMES:
         status, answer, _ = cluster.request("/v1/chat/completions", body(name))
         assert status == 200 and answer["choices"][0]["message"]["content"] == right[name]
@@ -156,13 +159,14 @@ def test_errors_are_the_servers(cluster: ServerProcess) -> None:
 
 def test_an_adapters_requests_stay_together(cluster: ServerProcess) -> None:
     before = replicas(cluster)
-    for i in range(40):
-        if i == 4:
+    for i in range(20):
+        if i == 2:
             time.sleep(1)  # until the router knows who has which
-        assert cluster.request("/v1/chat/completions", body(NAMES[1 + i % 4], 4))[0] == 200
+        assert cluster.request("/v1/chat/completions", body(FRESH[i % 2], 4))[0] == 200
     used = {r: found - before[r] for r, found in replicas(cluster).items()}
-    for name in NAMES[1:]:
+    for name in FRESH:
         shares = sorted(counts[name] for counts in used.values())
+        # One may go elsewhere when the replica is slow to say how much it has to do.
         assert sum(shares) == 10 and shares[0] <= 1, used
 
 
@@ -177,6 +181,7 @@ def test_a_replica_is_killed_under_load(
     status, answer, _ = cluster.request("/v1/load_lora_adapter", load)
     assert status == 400 and "already been loaded" in answer["error"]["message"]
     names = [*NAMES, "late"]
+    listed = [*NAMES, *FRESH, "late"]
     todo = iter(range(REQUESTS))
     lock = threading.Lock()
     seen: Counter[str] = Counter()
@@ -223,10 +228,10 @@ def test_a_replica_is_killed_under_load(
         thread.start()
     while sum(seen.values()) < REQUESTS // 4:
         time.sleep(0.01)
-    title = "ray::ServeReplica:infeng:Model"
-    victims = [pid for pid, its in ours().items() if its.startswith(title)]
-    assert len(victims) == 2, ours()
-    os.kill(victims[0], signal.SIGKILL)
+    text = cluster.request("/metrics")[1]
+    pids = re.findall(r'^infeng_replica\{.*pid="(\d+)".*\} 1.0$', text, re.M)
+    assert len(pids) == 2, text
+    os.kill(int(pids[0]), signal.SIGKILL)
     for thread in threads:
         thread.join()
     print(dict(seen))
@@ -237,7 +242,7 @@ def test_a_replica_is_killed_under_load(
     wait_for_two(cluster)
     for _ in range(8):
         status, answer, _ = cluster.request("/v1/models")
-        assert status == 200 and [m["id"] for m in answer["data"]] == names
+        assert status == 200 and [m["id"] for m in answer["data"]] == listed
 
 
 def test_adapters_change_everywhere(cluster: ServerProcess, folder: Path) -> None:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from infeng.deploy.ray.exchange import Ask, Head
-from infeng.deploy.ray.metrics import together
+from infeng.deploy.ray.metrics import Page, together
 from infeng.serve.errors import ApiError
 
 _ANSWERS = ("/v1/chat/completions", "/v1/completions")
@@ -105,7 +105,7 @@ class Ingress:
         results = await self._model.broadcast("metrics").results_async(
             timeout_s=10, return_exceptions=True
         )
-        text = together(r for r in results if not isinstance(r, BaseException))
+        text = together(r for r in results if isinstance(r, Page))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
+import ray
 from ray import serve
 
 from infeng.deploy.ray.catalogue import Changes
 from infeng.deploy.ray.exchange import Ask, Head, exchange, whole
+from infeng.deploy.ray.metrics import Page
 from infeng.deploy.ray.settings import Settings
 from infeng.errors import InfengError
 from infeng.llm import LLM
@@ -85,9 +88,11 @@ class Replica:
             await self._follow()
         return head
 
-    async def metrics(self) -> tuple[str, bytes]:
-        """This replica's name and its /metrics."""
-        return serve.get_replica_context().replica_id.unique_id, self._server.metrics.text()
+    async def metrics(self) -> Page:
+        """This replica's /metrics, and who it is."""
+        name = serve.get_replica_context().replica_id.unique_id
+        node = ray.get_runtime_context().get_node_id()
+        return Page(name, node, os.getpid(), self._server.metrics.text())
 
     async def check_health(self) -> None:
         """Ray asks every few seconds, and replaces a replica whose engine has died."""
