@@ -24,7 +24,6 @@ def build(settings: Settings) -> serve.Application:
     if s.replicas_per_node is not None:
         spread["max_replicas_per_node"] = s.replicas_per_node
     model = serve.deployment(
-        Replica,
         name="Model",
         num_replicas=s.replicas,
         ray_actor_options={"num_cpus": s.threads},
@@ -43,14 +42,13 @@ def build(settings: Settings) -> serve.Application:
             )
         ],
         **spread,
-    )
+    )(Replica)
     ingress = serve.deployment(
-        Ingress,
         name="Ingress",
         num_replicas=s.ingress,
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=_MANY,  # the replicas say what is too much
         graceful_shutdown_timeout_s=s.timeout,
-    )
+    )(Ingress)
     replicas = model.bind(s.model_dump())
     return ingress.bind(replicas, model_name(s.served_model_name, s.model))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -53,7 +53,7 @@ class Ingress:
         replica = self._model.options(
             method_name="http", stream=True, multiplexed_model_id=self._adapter(ask)
         )
-        answer: DeploymentResponseGenerator[Any] = replica.remote(ask)
+        answer = cast(DeploymentResponseGenerator[Any], replica.remote(ask))
         try:
             # Nothing goes out before the first token: until then a replica that dies, or the wait
             # for a place, still has a status of its own.
@@ -91,7 +91,9 @@ class Ingress:
         refused = [h for h in heads if h.status != 200]
         if done and len(done) < len(results):
             why = refused[0].body.decode() if refused else "a replica was lost"
-            message = f"{len(done)} of {len(results)} replicas have done it, the others follow: {why}"
+            message = (
+                f"{len(done)} of {len(results)} replicas have done it, the others follow: {why}"
+            )
             return ApiError(
                 503, message, kind="server_error", code="replicas_differ", retry_after=5
             ).response()
@@ -134,9 +136,7 @@ def problem(error: Exception) -> ApiError:
             retry_after=error.retry_after_s or 1,
         )
     if isinstance(error, RayTaskError) and not isinstance(error, TaskCancelledError):
-        return ApiError(
-            500, f"internal error: {type(error.cause).__name__}", kind="server_error"
-        )
+        return ApiError(500, f"internal error: {type(error.cause).__name__}", kind="server_error")
     return ApiError(
         503,
         "the replica that had the request was lost; another one takes it if it is sent again",

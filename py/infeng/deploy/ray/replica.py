@@ -30,7 +30,8 @@ class Replica:
     """Answers requests with a model of its own. Every replica knows every adapter and loads those that
     it is asked for; Ray's multiplexing sends an adapter's requests to where it has been used."""
 
-    async def __init__(self, settings: dict[str, Any]) -> None:
+    # Ray Serve awaits it.
+    async def __init__(self, settings: dict[str, Any]) -> None:  # type: ignore[misc]
         """settings: of Settings. Raises InputError, UsageError."""
         s = Settings(**settings)
         name = model_name(s.served_model_name, s.model)
@@ -62,7 +63,9 @@ class Replica:
             return adapter  # the engine loads it, under --adapter-memory
 
         # What it returns is of no use; that it was called is what Ray tells the routers.
-        self._wear = serve.multiplexed(max_num_models_per_replica=s.adapters_per_replica or -1)(wear)
+        self._wear = serve.multiplexed(max_num_models_per_replica=s.adapters_per_replica or -1)(
+            wear
+        )
         self._stack = contextlib.AsyncExitStack()
         # The engine's thread reports to the loop on which the routes run: this one.
         app = self._server.app
