@@ -68,7 +68,7 @@ double Uniform(uint64_t seed, uint64_t position) {
 }
 
 constexpr size_t kLanes = 16;
-constexpr size_t kBlock = 64;
+constexpr size_t kBlock = 128;
 // What is less likely than e^-36 times the best is never drawn: 49152 such tokens come to 1e-11.
 constexpr double kLeastExponent = -36.0;
 
@@ -259,9 +259,14 @@ StatusOr<uint32_t> Sample(std::span<const float> logits, const SampleParams& par
   if (params.top_k > 0 && params.top_k < count) count = KeepTop(logits, params.top_k, count, scratch);
   double total = 0.0;
   for (size_t i = 0; i < count; ++i) total += scratch.weights[i];
-  // All that are lighter than this come to less than half of what top_p leaves out.
+  const double uniform = Uniform(params.seed, position);
+  // The heaviest up to this share of the mass are needed: those that top_p keeps, or those up to the
+  // one that is drawn. All that are lighter than `least` come to less than half of the rest.
+  const double share = params.top_p == 1.0f ? uniform : static_cast<double>(params.top_p);
+  const double rest = 1.0 - share;
+  // Sums round at 1e-11 or less: a rest that is near it is no bound.
   const double least =
-      0.5 * (1.0 - static_cast<double>(params.top_p)) * total / static_cast<double>(logits.size());
+      rest < 1e-9 ? 0.0 : 0.5 * rest * total / static_cast<double>(logits.size());
   std::vector<Candidate>& heap = scratch.heap;
   heap.clear();
   for (size_t i = 0; i < count; ++i) {
@@ -276,7 +281,6 @@ StatusOr<uint32_t> Sample(std::span<const float> logits, const SampleParams& par
     std::pop_heap(heap.begin(), end, After);
     return *--end;
   };
-  const double uniform = Uniform(params.seed, position);
   if (params.top_p == 1.0f) {
     double mass = 0.0;
     while (end != heap.begin()) {
