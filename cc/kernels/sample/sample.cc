@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,11 @@ constexpr size_t kLanes = 16;
 constexpr size_t kBlock = 128;
 // What is less likely than e^-36 times the best is never drawn: 49152 such tokens come to 1e-11.
 constexpr double kLeastExponent = -36.0;
+// A draw is first tried with those above e^-18 alone, mostly a small part: what all others can weigh
+// together rarely changes which one is drawn, and if it could, all are weighed.
+constexpr double kNearExponent = -18.0;
+constexpr double kNearMinP = 2e-8;     // above e^-18: with such a min_p the near ones are all
+constexpr double kRounding = 1e-10;    // beyond what sums of a vocabulary's weights round, relative
 
 struct Candidate {
   float logit;
@@ -147,12 +153,12 @@ StatusOr<uint32_t> FiniteBest(std::span<const float> logits, std::vector<float>&
   return best;
 }
 
-// The candidates before top_k, into scratch.ids and weights in order of id; how many. Needs the
+// The candidates above e^least_exponent before top_k, into scratch.ids and weights in order of id; how many. Needs the
 // maxima of the blocks: most blocks hold none and are not read again.
 size_t Weigh(std::span<const float> logits, const SampleParams& params, double highest,
-             Scratch& scratch) {
+             double least_exponent, Scratch& scratch) {
   const auto temperature = static_cast<double>(params.temperature);
-  const double cut = highest + kLeastExponent * temperature;
+  const double cut = highest + least_exponent * temperature;
   std::vector<uint32_t>& ids = scratch.ids;
   std::vector<double>& weights = scratch.weights;
   ids.resize(logits.size());
@@ -197,6 +203,76 @@ size_t KeepTop(std::span<const float> logits, uint32_t k, size_t count, Scratch&
     scratch.weights[i] = all[i].weight;
   }
   return k;
+}
+
+// The id that is drawn with candidates above e^least_exponent, if those below could not change it;
+// always with kLeastExponent. Every sum is of the same terms in the same order as with all.
+std::optional<uint32_t> Draw(std::span<const float> logits, const SampleParams& params,
+                             uint32_t best, double uniform, double least_exponent,
+                             Scratch& scratch) {
+  size_t count =
+      Weigh(logits, params, static_cast<double>(logits[best]), least_exponent, scratch);
+  bool all = least_exponent == kLeastExponent || static_cast<double>(params.min_p) >= kNearMinP;
+  const size_t others = logits.size() - count;
+  if (params.top_k > 0 && params.top_k <= count) {
+    all = true;
+    if (params.top_k < count) count = KeepTop(logits, params.top_k, count, scratch);
+  }
+  double total = 0.0;
+  for (size_t i = 0; i < count; ++i) total += scratch.weights[i];
+  // Of all candidates: between these.
+  double low = total;
+  double high = total;
+  if (!all) {
+    low *= 1.0 - kRounding;
+    high += static_cast<double>(others) * ExpNegative(least_exponent);
+    high *= 1.0 + kRounding;
+  }
+  // The heaviest up to this share of the mass are needed: those that top_p keeps, or those up to the
+  // one that is drawn. All that are lighter than `least` come to less than half of the rest.
+  const double share = params.top_p == 1.0f ? uniform : static_cast<double>(params.top_p);
+  const double rest = 1.0 - share;
+  // A rest that is near what sums round is no bound.
+  const double least = rest < 1e-9 ? 0.0 : 0.5 * rest * low / static_cast<double>(logits.size());
+  std::vector<Candidate>& heap = scratch.heap;
+  heap.clear();
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t id = scratch.ids[i];
+    if (!(scratch.weights[i] < least)) heap.push_back({logits[id], id, scratch.weights[i]});
+  }
+
+  // A heap yields candidates in order as far as they are needed: rarely more than a few.
+  std::make_heap(heap.begin(), heap.end(), After);
+  auto end = heap.end();
+  const auto take = [&]() -> const Candidate& {
+    std::pop_heap(heap.begin(), end, After);
+    return *--end;
+  };
+  if (params.top_p == 1.0f) {
+    double mass = 0.0;
+    while (end != heap.begin()) {
+      const Candidate& candidate = take();
+      mass += candidate.weight;
+      if (mass > uniform * high) return candidate.id;
+      if (mass > uniform * low) return std::nullopt;
+    }
+    if (!all) return std::nullopt;
+    return best;  // sums in another order can differ in their last bits
+  }
+  std::vector<Candidate>& kept = scratch.taken;
+  kept.clear();
+  double mass = 0.0;
+  while (end != heap.begin() && mass < share * low) {
+    kept.push_back(take());
+    mass += kept.back().weight;
+  }
+  if (!all && mass < share * high) return std::nullopt;
+  double sum = 0.0;
+  for (const Candidate& candidate : kept) {
+    sum += candidate.weight;
+    if (sum > uniform * mass) return candidate.id;
+  }
+  return kept.back().id;
 }
 
 }  // namespace
@@ -255,54 +331,10 @@ StatusOr<uint32_t> Sample(std::span<const float> logits, const SampleParams& par
   INFENG_RETURN_IF_ERROR(CheckSampleParams(params));
   Scratch& scratch = ThreadScratch();
   INFENG_ASSIGN_OR_RETURN(const uint32_t best, FiniteBest(logits, scratch.maxima));
-  size_t count = Weigh(logits, params, static_cast<double>(logits[best]), scratch);
-  if (params.top_k > 0 && params.top_k < count) count = KeepTop(logits, params.top_k, count, scratch);
-  double total = 0.0;
-  for (size_t i = 0; i < count; ++i) total += scratch.weights[i];
   const double uniform = Uniform(params.seed, position);
-  // The heaviest up to this share of the mass are needed: those that top_p keeps, or those up to the
-  // one that is drawn. All that are lighter than `least` come to less than half of the rest.
-  const double share = params.top_p == 1.0f ? uniform : static_cast<double>(params.top_p);
-  const double rest = 1.0 - share;
-  // Sums round at 1e-11 or less: a rest that is near it is no bound.
-  const double least =
-      rest < 1e-9 ? 0.0 : 0.5 * rest * total / static_cast<double>(logits.size());
-  std::vector<Candidate>& heap = scratch.heap;
-  heap.clear();
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t id = scratch.ids[i];
-    if (!(scratch.weights[i] < least)) heap.push_back({logits[id], id, scratch.weights[i]});
-  }
-
-  // A heap yields candidates in order as far as they are needed: rarely more than a few.
-  std::make_heap(heap.begin(), heap.end(), After);
-  auto end = heap.end();
-  const auto take = [&]() -> const Candidate& {
-    std::pop_heap(heap.begin(), end, After);
-    return *--end;
-  };
-  if (params.top_p == 1.0f) {
-    double mass = 0.0;
-    while (end != heap.begin()) {
-      const Candidate& candidate = take();
-      mass += candidate.weight;
-      if (mass > uniform * total) return candidate.id;
-    }
-    return best;  // sums in another order can differ in their last bits
-  }
-  std::vector<Candidate>& kept = scratch.taken;
-  kept.clear();
-  double mass = 0.0;
-  while (end != heap.begin() && mass < static_cast<double>(params.top_p) * total) {
-    kept.push_back(take());
-    mass += kept.back().weight;
-  }
-  double sum = 0.0;
-  for (const Candidate& candidate : kept) {
-    sum += candidate.weight;
-    if (sum > uniform * mass) return candidate.id;
-  }
-  return kept.back().id;
+  auto drawn = Draw(logits, params, best, uniform, kNearExponent, scratch);
+  if (!drawn) drawn = Draw(logits, params, best, uniform, kLeastExponent, scratch);
+  return *drawn;
 }
 
 }  // namespace infeng
