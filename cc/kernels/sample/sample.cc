@@ -72,11 +72,11 @@ constexpr size_t kLanes = 16;
 constexpr size_t kBlock = 128;
 // What is less likely than e^-36 times the best is never drawn: 49152 such tokens come to 1e-11.
 constexpr double kLeastExponent = -36.0;
-// A draw is first tried with those above e^-18 alone, mostly a small part: what all others can weigh
-// together rarely changes which one is drawn, and if it could, all are weighed.
+// A draw is first tried with those above e^-18 alone, mostly a small part: what all others can
+// weigh together rarely changes which one is drawn, and if it could, all are weighed.
 constexpr double kNearExponent = -18.0;
-constexpr double kNearMinP = 2e-8;     // above e^-18: with such a min_p the near ones are all
-constexpr double kRounding = 1e-10;    // beyond what sums of a vocabulary's weights round, relative
+constexpr double kNearMinP = 2e-8;   // above e^-18: with such a min_p the near ones are all
+constexpr double kRounding = 1e-10;  // beyond what sums of a vocabulary's weights round, relative
 
 struct Candidate {
   float logit;
@@ -153,8 +153,8 @@ StatusOr<uint32_t> FiniteBest(std::span<const float> logits, std::vector<float>&
   return best;
 }
 
-// The candidates above e^least_exponent before top_k, into scratch.ids and weights in order of id; how many. Needs the
-// maxima of the blocks: most blocks hold none and are not read again.
+// The candidates above e^least_exponent before top_k, into scratch.ids and weights in order of id;
+// how many. Needs the maxima of the blocks: most blocks hold none and are not read again.
 size_t Weigh(std::span<const float> logits, const SampleParams& params, double highest,
              double least_exponent, Scratch& scratch) {
   const auto temperature = static_cast<double>(params.temperature);
@@ -210,8 +210,7 @@ size_t KeepTop(std::span<const float> logits, uint32_t k, size_t count, Scratch&
 std::optional<uint32_t> Draw(std::span<const float> logits, const SampleParams& params,
                              uint32_t best, double uniform, double least_exponent,
                              Scratch& scratch) {
-  size_t count =
-      Weigh(logits, params, static_cast<double>(logits[best]), least_exponent, scratch);
+  size_t count = Weigh(logits, params, static_cast<double>(logits[best]), least_exponent, scratch);
   bool all = least_exponent == kLeastExponent || static_cast<double>(params.min_p) >= kNearMinP;
   const size_t others = logits.size() - count;
   if (params.top_k > 0 && params.top_k <= count) {
@@ -228,8 +227,8 @@ std::optional<uint32_t> Draw(std::span<const float> logits, const SampleParams& 
     high += static_cast<double>(others) * ExpNegative(least_exponent);
     high *= 1.0 + kRounding;
   }
-  // The heaviest up to this share of the mass are needed: those that top_p keeps, or those up to the
-  // one that is drawn. All that are lighter than `least` come to less than half of the rest.
+  // The heaviest up to this share of the mass are needed: those that top_p keeps, or those up to
+  // the one that is drawn. All that are lighter than `least` come to less than half of the rest.
   const double share = params.top_p == 1.0f ? uniform : static_cast<double>(params.top_p);
   const double rest = 1.0 - share;
   // A rest that is near what sums round is no bound.

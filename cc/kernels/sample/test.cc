@@ -133,7 +133,8 @@ TEST(Sample, IsWhatAPlainReferenceDraws) {
                               {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
     return static_cast<double>((uint64_t{r[0]} << 32 | r[1]) >> 11) * 0x1p-53;
   };
-  for (const size_t size : {size_t{1}, size_t{7}, size_t{128}, size_t{129}, size_t{1000}, size_t{5003}}) {
+  for (const size_t size :
+       {size_t{1}, size_t{7}, size_t{128}, size_t{129}, size_t{1000}, size_t{5003}}) {
     for (int round = 0; round < 60; ++round) {
       std::normal_distribution<float> normal(0, static_cast<float>(1 + round % 7));
       std::vector<float> logits(size);
@@ -141,12 +142,14 @@ TEST(Sample, IsWhatAPlainReferenceDraws) {
       for (float& logit : logits) logit = std::round(normal(random) * 8) / 8;
       if (round % 5 == 0) logits[random() % size] = -INFINITY;
       if (*std::max_element(logits.begin(), logits.end()) == -INFINITY) continue;
-      EXPECT_EQ(*Argmax(logits), static_cast<uint32_t>(std::max_element(logits.begin(), logits.end()) -
-                                                       logits.begin()));
+      EXPECT_EQ(
+          *Argmax(logits),
+          static_cast<uint32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
       SampleParams params = {.temperature = 0.1f + 0.3f * static_cast<float>(round % 6),
                              .seed = static_cast<uint64_t>(round)};
       params.top_k = round % 3 == 0 ? static_cast<uint32_t>(1 + random() % 50) : 0;
-      params.top_p = round % 2 == 0 ? 0.05f + 0.9f * static_cast<float>(random() % 100) / 100 : 1.0f;
+      params.top_p =
+          round % 2 == 0 ? 0.05f + 0.9f * static_cast<float>(random() % 100) / 100 : 1.0f;
       params.min_p = round % 4 == 0 ? 0.02f : 0.0f;
       for (uint64_t position = 0; position < 8; ++position) {
         EXPECT_EQ(*Sample(logits, params, position),

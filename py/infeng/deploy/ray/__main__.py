@@ -83,6 +83,7 @@ def _serve(args: argparse.Namespace) -> int:
     if args.address is None:
         # As many as the replicas ask for: the machine's cores are the user's to count.
         local = {"num_cpus": args.replicas * args.threads, "_node_ip_address": "127.0.0.1"}
+        local["object_store_memory"] = 256 << 20  # what it holds at a time is small
         if folder := os.environ.get("RAY_TMPDIR"):
             local["_temp_dir"] = folder
     ray.init(address=args.address, include_dashboard=False if local else None, **local)
