@@ -59,6 +59,9 @@ def main() -> int:
     except InfengError as e:
         print(f"infeng.deploy.ray: {one_line(e)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("infeng.deploy.ray: interrupted", file=sys.stderr)
+        return 130
 
 
 def _serve(args: argparse.Namespace) -> int:
