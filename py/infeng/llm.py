@@ -64,10 +64,10 @@ class LLM:
         watch: models.Watch | None = None,
         kv_memory: int | None = None,
         adapter_memory: int | None = None,
-        max_running: int = 32,
+        max_running: int = Limits.running,
         max_queue: int = 1 << 20,
-        step_tokens: int = 256,
-        mixed_tokens: int = 64,
+        step_tokens: int = Limits.step_tokens,
+        mixed_tokens: int = Limits.mixed_tokens,
         adapter_threads: int = 1,
         adapter_thread_start: Callable[[], None] | None = None,
     ) -> None:

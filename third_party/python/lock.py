@@ -4,7 +4,8 @@
     third_party/python/lock.py
 
 pip resolves roots.txt for CPython 3.11 on x86_64 Linux (glibc 2.36); run it with any
-Python >= 3.9 that has pip >= 23.
+Python >= 3.9 that has pip >= 23. A root may have extras, as ray[serve]; those of what it needs in
+turn are not followed. PIP_CONSTRAINT keeps what is not to move.
 """
 
 import json
@@ -51,30 +52,38 @@ def report():
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def needs(metadata, installed):
-    """Names of the installed packages that this one declares without an extra."""
+def needs(metadata, installed, extras):
+    """Names of the installed packages that this one declares without an extra, or for one of these."""
     for requirement in metadata.get("requires_dist", []):
         name = canonical(re.match(r"[A-Za-z0-9._-]+", requirement).group())
         marker = requirement.partition(";")[2]
-        if name in installed and "extra" not in marker:
+        extra = re.search(r"""extra *== *["']([^"']+)["']""", marker)
+        if name in installed and (extra is None or canonical(extra.group(1)) in extras):
             yield name
+
+
+def roots():
+    """The extras of each package that the project names itself."""
+    with open(os.path.join(HERE, "roots.txt"), encoding="utf-8") as f:
+        found = re.findall(r"^([a-z][a-z0-9-]*)(?:\[([a-z0-9,-]+)\])?", f.read(), re.M)
+    return {name: set(extras.split(",")) if extras else set() for name, extras in found}
 
 
 def main():
     found = report()["install"]
     installed = {canonical(item["metadata"]["name"]) for item in found}
+    own = roots()
     lock = {}
     for item in found:
         name = canonical(item["metadata"]["name"])
-        deps = {d for d in needs(item["metadata"], installed) if (name, d) not in UNUSED}
+        declared = needs(item["metadata"], installed, own.get(name, set()))
+        deps = {d for d in declared if d != name and (name, d) not in UNUSED}
         lock[name] = {
             "version": item["metadata"]["version"],
             "sha256": item["download_info"]["archive_info"]["hashes"]["sha256"],
             "deps": sorted(deps),
         }
-    with open(os.path.join(HERE, "roots.txt"), encoding="utf-8") as f:
-        names = re.findall(r"^([a-z][a-z0-9-]*)", f.read(), re.M)
-    used, todo = set(), names
+    used, todo = set(), [*own]
     while todo:
         name = todo.pop()
         if name not in used:

@@ -95,6 +95,71 @@ TEST(Sample, DependsOnSeedAndPositionOnly) {
   EXPECT_LT(same, 10);
 }
 
+// What the header says, word by word: everything is weighed with std::exp and sorted whole.
+uint32_t Plain(const std::vector<float>& logits, const SampleParams& params, double uniform) {
+  struct Token {
+    double logit, weight;
+    uint32_t id;
+  };
+  const double highest = *std::max_element(logits.begin(), logits.end());
+  const double temperature = params.temperature;
+  std::vector<Token> tokens;
+  for (uint32_t id = 0; id < logits.size(); ++id) {
+    const double weight = std::exp((logits[id] - highest) / temperature);
+    if (weight >= std::exp(-36.0) && weight >= static_cast<double>(params.min_p)) {
+      tokens.push_back({logits[id], weight, id});
+    }
+  }
+  std::stable_sort(tokens.begin(), tokens.end(),
+                   [](const Token& a, const Token& b) { return a.logit > b.logit; });
+  if (params.top_k > 0 && params.top_k < tokens.size()) tokens.resize(params.top_k);
+  double total = 0, mass = 0, sum = 0;
+  for (const Token& token : tokens) total += token.weight;
+  size_t kept = 0;
+  while (kept < tokens.size() && (params.top_p == 1.0f || mass < params.top_p * total)) {
+    mass += tokens[kept++].weight;
+  }
+  for (size_t i = 0; i < kept; ++i) {
+    sum += tokens[i].weight;
+    if (sum > uniform * mass) return tokens[i].id;
+  }
+  return tokens[kept - 1].id;
+}
+
+TEST(Sample, IsWhatAPlainReferenceDraws) {
+  std::mt19937 random(11);
+  const auto uniform = [](uint64_t seed, uint64_t position) {
+    const auto r = Philox4x32({static_cast<uint32_t>(position), 0, 0, 0},
+                              {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+    return static_cast<double>((uint64_t{r[0]} << 32 | r[1]) >> 11) * 0x1p-53;
+  };
+  for (const size_t size :
+       {size_t{1}, size_t{7}, size_t{128}, size_t{129}, size_t{1000}, size_t{5003}}) {
+    for (int round = 0; round < 60; ++round) {
+      std::normal_distribution<float> normal(0, static_cast<float>(1 + round % 7));
+      std::vector<float> logits(size);
+      // Coarse steps: many are equal, and the lower id must come first.
+      for (float& logit : logits) logit = std::round(normal(random) * 8) / 8;
+      if (round % 5 == 0) logits[random() % size] = -INFINITY;
+      if (*std::max_element(logits.begin(), logits.end()) == -INFINITY) continue;
+      EXPECT_EQ(
+          *Argmax(logits),
+          static_cast<uint32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+      SampleParams params = {.temperature = 0.1f + 0.3f * static_cast<float>(round % 6),
+                             .seed = static_cast<uint64_t>(round)};
+      params.top_k = round % 3 == 0 ? static_cast<uint32_t>(1 + random() % 50) : 0;
+      params.top_p =
+          round % 2 == 0 ? 0.05f + 0.9f * static_cast<float>(random() % 100) / 100 : 1.0f;
+      params.min_p = round % 4 == 0 ? 0.02f : 0.0f;
+      for (uint64_t position = 0; position < 8; ++position) {
+        EXPECT_EQ(*Sample(logits, params, position),
+                  Plain(logits, params, uniform(params.seed, position)))
+            << size << " " << round << " " << position;
+      }
+    }
+  }
+}
+
 // The ids are part of what the module promises: they must not change from build to build.
 TEST(Sample, GoldenIds) {
   std::vector<float> logits(1000);

@@ -4,19 +4,17 @@ The screenshots are left among the test's outputs, to be looked at."""
 
 import json
 import os
-import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from infeng.report import write_page
 from infeng.report.report_test import summary
+from infeng.testing.browser import Browser
 
-# Runs in the page when it has loaded; the page's own script has run before.
+# What is wider than the page, outside of its plot or too small; and a column sorted both ways.
 _PROBE = """
-<script>
-addEventListener("load", () => {
+(() => {
   const found = {wide: [], outside: [], small: []};
   const width = document.documentElement.clientWidth;
   found.scroll = document.documentElement.scrollWidth - width;
@@ -38,46 +36,9 @@ addEventListener("load", () => {
   found.down = column(2);
   button.click();
   found.up = column(2);
-  document.body.innerHTML = "";
-  document.body.textContent = "PROBE" + JSON.stringify(found) + "PROBE";
-});
-</script>
+  return found;
+})()
 """
-
-
-def browse(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # Up from the link among the run files, not from what it points to.
-    program = Path(os.path.abspath(os.environ["CHROMIUM"]))
-    root = program.parents[3]
-    libraries = ["usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio"]
-    libraries.append("lib/x86_64-linux-gnu")
-    home = Path(os.environ["TEST_TMPDIR"])
-    return subprocess.run(
-        [
-            os.path.realpath(program),
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--hide-scrollbars",
-            "--enable-logging=stderr",
-            f"--user-data-dir={home / 'profile'}",
-            *arguments,
-        ],
-        env={
-            "HOME": str(home),
-            "LD_LIBRARY_PATH": ":".join(str(root / folder) for folder in libraries),
-            "FONTCONFIG_PATH": str(root / "etc/fonts"),
-            "FONTCONFIG_SYSROOT": str(root),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-
-
-def console(said: str) -> list[str]:
-    return [line for line in said.splitlines() if ":CONSOLE" in line]
 
 
 @pytest.fixture
@@ -92,17 +53,12 @@ def page(tmp_path: Path) -> Path:
 def test_layout_and_console(page: Path, width: int) -> None:
     outputs = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR", page.parent))
     shot = outputs / f"page_{width}.png"
-    done = browse(f"--window-size={width},2400", f"--screenshot={shot}", page.as_uri())
-    assert console(done.stderr) == []
-    assert shot.stat().st_size > 20_000
-
-    probe = page.with_name("probe.html")
-    probe.write_text(page.read_text().replace("</body>", _PROBE + "</body>"))
-    done = browse(f"--window-size={width},2400", "--dump-dom", probe.as_uri())
-    assert console(done.stderr) == []
-    match = re.search("PROBE(.*)PROBE", done.stdout)
-    assert match, done.stdout[-500:]
-    found = json.loads(match[1])
+    with Browser(width, 2400) as browser:
+        browser.open(page.as_uri())
+        browser.screenshot(shot)
+        assert shot.stat().st_size > 20_000
+        found = browser.evaluate(_PROBE)
+        assert browser.errors == []
     assert found["scroll"] <= 0, "the page scrolls sideways"
     for kind in ("wide", "outside", "small"):
         assert found[kind] == []
@@ -113,4 +69,6 @@ def test_layout_and_console(page: Path, width: int) -> None:
 
 def test_the_test_sees_an_error(page: Path) -> None:
     page.write_text(page.read_text().replace("</body>", "<script>nothing()</script></body>"))
-    assert "nothing is not defined" in console(browse("--dump-dom", page.as_uri()).stderr)[0]
+    with Browser() as browser:
+        browser.open(page.as_uri())
+        assert "nothing is not defined" in " ".join(browser.errors)

@@ -114,12 +114,14 @@ class Call:
         body = self.body
         usage = body.stream_options is not None and body.stream_options.include_usage
         extra = {"usage": None} if usage else {}
-        if self.chat:
-            for answer in self.stream.answers:
-                delta = {"role": "assistant", "content": ""}
-                yield self._sse([self._delta(answer.index, delta, None, None)], extra)
-        failed = False
+        begun = failed = False
         async for event in engine.events(self.stream):
+            if self.chat and not begun:
+                # Not before there is a token: who passes the stream on may still choose a status.
+                for answer in self.stream.answers:
+                    delta = {"role": "assistant", "content": ""}
+                    yield self._sse([self._delta(answer.index, delta, None, None)], extra)
+            begun = True
             if event.error is not None:
                 # The status has gone out already.
                 failed = True

@@ -21,6 +21,7 @@ from infeng.adapter import open_adapter
 from infeng.errors import InfengError, InputError
 from infeng.generation import Answer, Event
 from infeng.llm import LLM
+from infeng.sched import Version
 from infeng.serve import errors
 from infeng.serve.answers import Call
 from infeng.serve.engine_thread import EngineThread
@@ -237,9 +238,7 @@ class Server:
                     f"The lora adapter '{name}' has already been loaded; load_inplace replaces it",
                     param="lora_name",
                 )
-            # Files are read in another thread: answers go on meanwhile.
-            source = await asyncio.to_thread(open_adapter, Path(body.lora_path), self.llm.base)
-            version = await asyncio.to_thread(self.llm.runner.add_adapter, name, source, load=True)
+            version = await self._install(name, body.lora_path)
         return JSONResponse(
             {
                 "message": f"Success: LoRA adapter '{name}' added successfully.",
@@ -247,6 +246,19 @@ class Server:
                 "version": version.number,
             }
         )
+
+    async def _install(self, name: str, path: str) -> Version:
+        # Files are read in another thread: answers go on meanwhile.
+        source = await asyncio.to_thread(open_adapter, Path(path), self.llm.base)
+        return await asyncio.to_thread(self.llm.runner.add_adapter, name, source, load=True)
+
+    async def set_adapter(self, name: str, path: str | None) -> None:
+        """Load or replace an adapter, or with path None forget it. Raises InputError."""
+        async with self._installing:
+            if path is not None:
+                await self._install(name, path)
+            else:
+                self.llm.runner.remove_adapter(name)
 
     async def _unload(self, request: Request) -> Response:
         body = await self._body(request, UnloadAdapter)

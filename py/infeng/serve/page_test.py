@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infeng.serve.testing import ServerProcess
-from infeng.testing.browser import Browser, find_chromium
+from infeng.testing.browser import Browser
 from infeng.testing.signs import is_upper
 
 ADAPTERS = Path("testdata/adapters").absolute()
@@ -40,10 +40,7 @@ def server() -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def page(server: ServerProcess) -> Iterator[Browser]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium on this host: install chromium, or set INFENG_CHROMIUM")
-    with Browser(program) as browser:
+    with Browser() as browser:
         browser.open(server.url)
         browser.wait_for("document.querySelectorAll('#models input').length === 3")
         yield browser

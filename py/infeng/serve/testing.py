@@ -11,15 +11,23 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 
 class ServerProcess:
-    """`infeng serve` at a free port. A context manager; kills it at the end if need be."""
+    """`infeng serve` at a free port. A context manager; kills it at the end if need be.
 
-    def __init__(self, *arguments: object, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "infeng", "serve", "--port", "0", *map(str, arguments)]
+    program: a module and its first arguments, in place of it."""
+
+    def __init__(
+        self,
+        *arguments: object,
+        env: dict[str, str] | None = None,
+        program: Sequence[str] = ("infeng", "serve"),
+    ) -> None:
+        command = [sys.executable, "-m", *program, "--port", "0", *map(str, arguments)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | (env or {})
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         self.lines: list[str] = []

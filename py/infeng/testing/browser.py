@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import select
-import shutil
 import subprocess
 import tempfile
 import time
@@ -15,15 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_PATH = "/usr/bin:/usr/local/bin:/opt/google/chrome"
 
-
-def find_chromium() -> str | None:
-    """The host's browser, INFENG_CHROMIUM first."""
-    named = os.environ.get("INFENG_CHROMIUM")
-    found = (shutil.which(n, path=f"{os.environ.get('PATH', '')}:{_PATH}") for n in _NAMES)
-    return named or next(filter(None, found), None)
+def program() -> tuple[str, dict[str, str]]:
+    """The pinned browser, which a test's BUILD file names in CHROMIUM, and its environment."""
+    # Up from the link among the run files, not from what it points to.
+    named = Path(os.path.abspath(os.environ["CHROMIUM"]))
+    root = named.parents[3]
+    libraries = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio")
+    folders = (*libraries, "lib/x86_64-linux-gnu")
+    return os.path.realpath(named), {
+        "LD_LIBRARY_PATH": ":".join(str(root / folder) for folder in folders),
+        "FONTCONFIG_PATH": str(root / "etc/fonts"),
+        "FONTCONFIG_SYSROOT": str(root),
+    }
 
 
 class Browser:
@@ -31,23 +34,24 @@ class Browser:
 
     errors: what went wrong in it: uncaught exceptions, console.error, failed resources."""
 
-    def __init__(self, program: str, width: int = 1280, height: int = 900) -> None:
+    def __init__(self, width: int = 1280, height: int = 900) -> None:
         self.errors: list[str] = []
         self._ids = itertools.count(1)
         self._profile = tempfile.TemporaryDirectory(prefix="browser", ignore_cleanup_errors=True)
         # The browser reads commands from its descriptor 3 and writes to its 4.
         read, self._write = os.pipe()
         self._read, write = os.pipe()
+        browser, environment = program()
         launcher = 'exec 3<&"$0" 4>&"$1"; shift; exec "$@"'
         self._process = subprocess.Popen(
             [
-                "/bin/bash", "-c", launcher, str(read), str(write), program,
-                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                "/bin/bash", "-c", launcher, str(read), str(write), browser,
+                "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                 "--no-first-run", "--remote-debugging-pipe", "--hide-scrollbars",
                 f"--window-size={width},{height}", f"--user-data-dir={self._profile.name}",
                 "about:blank",
             ],
-            env=os.environ | {"HOME": self._profile.name},
+            env=environment | {"HOME": self._profile.name},
             pass_fds=(read, write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -5,25 +5,23 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import glob
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from infeng.adapter import adapter_name
 from infeng.cli.console import human_bytes, progress
 from infeng.cli.options import add_model_options, load, memory_size
-from infeng.errors import InputError, UsageError
+from infeng.errors import UsageError
 from infeng.files import atomic_write
 from infeng.llm import LLM
 from infeng.native import cpu_info
+from infeng.sched import Limits
+from infeng.serve.adapters import find_adapters, model_name
 from infeng.serve.options import Options
 from infeng.serve.throughput import Load, measure
 from infeng.version import __version__
-
-DEFAULT_NAME = "smollm2-135m-instruct"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,22 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapter-memory", type=memory_size, metavar="SIZE", help="for adapters; default: no limit"
     )
-    parser.add_argument(
-        "--max-running", type=int, default=32, metavar="N", help="requests in a step: 32"
-    )
-    parser.add_argument(
-        "--max-queue", type=int, default=256, metavar="N", help="that may wait beyond those: 256"
-    )
-    parser.add_argument(
-        "--step-tokens", type=int, default=256, metavar="N", help="computed in one step: 256"
-    )
-    parser.add_argument(
-        "--mixed-tokens",
-        type=int,
-        default=64,
-        metavar="N",
-        help="of prompts, in a step that continues answers too: 64",
-    )
+    for option, default, text in (
+        ("--max-running", Limits.running, "requests in a step"),
+        ("--max-queue", Limits.queue, "that may wait beyond those"),
+        ("--step-tokens", Limits.step_tokens, "computed in one step"),
+        ("--mixed-tokens", Limits.mixed_tokens, "of prompts, in a step that continues answers too"),
+    ):
+        parser.add_argument(
+            option, type=int, default=default, metavar="N", help=f"{text}: {default}"
+        )
     parser.add_argument(
         "--adapter-threads", type=int, default=1, metavar="N", help="that load adapters: 1"
     )
@@ -86,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    name = args.served_model_name or (Path(args.model).stem if args.model else DEFAULT_NAME)
+    name = model_name(args.served_model_name, args.model)
     if args.report is not None and args.mode != "throughput":
         raise UsageError("--report: only with --mode throughput")
     if not 0 <= args.port < 1 << 16:
@@ -96,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{option.replace('_', '-')}: must be at least 1")
     if not args.timeout > 0:
         raise UsageError(f"--timeout {args.timeout}: must be above 0")
-    adapters = _find(args.adapters, name)
+    adapters = find_adapters(args.adapters, name)
     with load(
         args,
         adapters,
@@ -111,22 +102,6 @@ def run(args: argparse.Namespace) -> int:
         if args.mode == "throughput":
             return _throughput(llm, name, args)
         return _serve(llm, name, args)
-
-
-def _find(patterns: list[str], model: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for pattern in patterns:
-        paths = sorted(glob.glob(os.path.expanduser(pattern)))
-        if not paths:
-            raise InputError(f"--adapters {pattern}: nothing matches")
-        for path in map(Path, paths):
-            name = adapter_name(path)
-            if name == model:
-                raise InputError(f"--adapters {path}: {name!r} is the base model's name")
-            if name in found and found[name] != path:
-                raise InputError(f"--adapters: {found[name]} and {path} have one name, {name!r}")
-            found[name] = path
-    return found
 
 
 def _serve(llm: LLM, name: str, args: argparse.Namespace) -> int:

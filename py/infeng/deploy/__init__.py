@@ -1,0 +1,1 @@
+"""Serving on more than one machine."""
