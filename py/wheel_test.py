@@ -187,10 +187,7 @@ def test_the_bill_of_materials_is_valid_cyclonedx() -> None:
 
 def test_the_bill_of_materials_lists_what_is_inside_and_what_pip_brings() -> None:
     components = json.loads(_sbom())["components"]
-    linkage = {
-        (c["purl"].split("@")[0]): c["properties"][0]["value"]
-        for c in components
-    }
+    linkage = {(c["purl"].split("@")[0]): c["properties"][0]["value"] for c in components}
     for purl in (
         "pkg:cargo/fancy-regex",
         "pkg:cargo/serde_json",

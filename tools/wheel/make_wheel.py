@@ -37,11 +37,15 @@ def main() -> None:
         "Wheel-Version: 1.0\nGenerator: infeng\nRoot-Is-Purelib: false\n"
         f"Tag: {python}-{abi}-{platform}\n"
     ).encode()
-    contents[f"{info}/entry_points.txt"] = "\n".join(["[console_scripts]", *args.script, ""]).encode()
+    contents[f"{info}/entry_points.txt"] = "\n".join(
+        ["[console_scripts]", *args.script, ""]
+    ).encode()
 
     with zipfile.ZipFile(args.out, "w", zipfile.ZIP_DEFLATED) as archive:
         record = []
-        for path, data in sorted(contents.items(), key=lambda item: (item[0].startswith(info), item)):
+        for path, data in sorted(
+            contents.items(), key=lambda item: (item[0].startswith(info), item)
+        ):
             _add(archive, path, data)
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             record.append(f"{path},sha256={digest},{len(data)}\n")

@@ -58,7 +58,9 @@ class Locks:
                 return _debian(entries[0])
         if _OUTSIDE.match(short):
             return None
-        raise SystemExit(f"sbom: {repository}//{package}: what is this? Say so in tools/wheel/sbom.py")
+        raise SystemExit(
+            f"sbom: {repository}//{package}: what is this? Say so in tools/wheel/sbom.py"
+        )
 
     def runtimes(self) -> Iterator[Component]:
         """What the toolchains link into a native module."""
@@ -82,7 +84,9 @@ def _component(kind: str, name: str, version: str, sha256: str, linkage: str) ->
 
 
 def _debian(package: dict[str, Any]) -> Component:
-    return _component("deb/debian", package["name"], package["version"], package["sha256"], "static")
+    return _component(
+        "deb/debian", package["name"], package["version"], package["sha256"], "static"
+    )
 
 
 def main() -> None:

@@ -140,6 +140,8 @@ def gguf_name(name: str) -> str:
         ("input_layernorm", "attn_norm"),
         ("post_attention_layernorm", "ffn_norm"),
         ("self_attn.o_proj", "attn_output"),
+        ("self_attn.q_norm", "attn_q_norm"),
+        ("self_attn.k_norm", "attn_k_norm"),
         ("self_attn.", "attn_"),
         ("mlp.", "ffn_"),
         ("_proj", ""),
@@ -149,9 +151,10 @@ def gguf_name(name: str) -> str:
 
 
 def permute(weights: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
-    """What converters to GGUF do to the rows of q and k."""
-    n, k = weights.shape
-    return weights.reshape(heads, 2, n // heads // 2, k).swapaxes(1, 2).reshape(n, k)
+    """What converters to GGUF do to the rows of q and k, and to their biases."""
+    n = len(weights)
+    halves = weights.reshape(heads, 2, n // heads // 2, -1)
+    return halves.swapaxes(1, 2).reshape(weights.shape)
 
 
 def write_gguf(
