@@ -97,18 +97,17 @@ def _pip(python: Path, packages: Path, *what: str) -> None:
     pip = next(Path(p) for p in sys.path if (Path(p) / "pip/__main__.py").exists())
     _run(
         [python, "-m", "pip", "install", "--no-index", "--find-links", packages, *what],
-        PYTHONPATH=str(pip.resolve()),
-        PIP_CONFIG_FILE=os.devnull,
+        {"PYTHONPATH": str(pip.resolve()), "PIP_CONFIG_FILE": os.devnull},
     )
 
 
-def _run(command: list[str | Path], code: int = 0, **env: str) -> str:
+def _run(command: list[str | Path], env: dict[str, str] | None = None, code: int = 0) -> str:
     """What a command prints that ends with `code`: its output, or its complaint if it fails."""
     done = subprocess.run(
         list(map(str, command)),
         capture_output=True,
         check=False,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ["TEST_TMPDIR"], **env},
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["TEST_TMPDIR"]} | (env or {}),
         text=True,
         timeout=600,
     )
@@ -120,7 +119,7 @@ def test_auditwheel_finds_the_platform_that_the_name_says() -> None:
     report = json.loads(
         _run(
             [sys.executable, "-m", "auditwheel", "show", "--json", WHEEL],
-            PYTHONPATH=os.pathsep.join(sys.path),
+            {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
     )
     assert WHEEL.name.endswith(f"-cp311-cp311-{report['overall_tag']}.whl"), report
@@ -162,21 +161,21 @@ def test_answers_as_the_build_does(python: Path, packages: Path) -> None:
     assert command and len(line.splitlines()) == 1, line
     _pip(python, packages, *command[1].split())
 
-    def ids(program: list[str | Path], *arguments: str, **env: str) -> list[int]:
+    def ids(program: list[str | Path], *arguments: str) -> list[int]:
         common = ("run", "--greedy", "--max-tokens=16", "--json")
-        answer = json.loads(_run([*program, *common, *arguments, PROMPT], **env))
+        answer = json.loads(_run([*program, *common, *arguments, PROMPT]))
         found: list[int] = answer["ids"]
         assert len(found) == 16
         return found
 
     installed: list[str | Path] = [python.with_name("infeng")]
-    built: list[str | Path] = [sys.executable, "-m", "infeng"]
-    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    path = os.pathsep.join(sys.path)
+    built: list[str | Path] = ["env", f"PYTHONPATH={path}", sys.executable, "-m", "infeng"]
     adapter = "--adapter=json=" + os.path.abspath("testdata/adapters/json")
-    plain = ids(built, **path)
+    plain = ids(built)
     assert ids(installed) == plain
     assert ids(installed, "--force_path=scalar") == plain
-    adapted = ids(built, adapter, **path)
+    adapted = ids(built, adapter)
     assert ids(installed, adapter) == adapted != plain
 
 

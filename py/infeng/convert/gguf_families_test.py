@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 from gguf.constants import GGML_QUANT_SIZES
 from gguf.constants import GGMLQuantizationType as Kind
-from safetensors import safe_open
 
 from infeng.convert import Recipe, convert, open_source
 from infeng.convert.families import from_huggingface
 from infeng.convert.gguf_file import GgufFile
 from infeng.errors import InputError
 from infeng.native import Engine
-from infeng.testing import seeded
+from infeng.testing import families, seeded
 from infeng.testing import small_model as small
 
-FOLDER = Path("testdata/families")
 PROMPT = 48
 ROWS = slice(3, PROMPT, 4)
 # The case, and what GGUF calls its architecture.
@@ -30,13 +28,11 @@ class Golden:
     """The weights and the answers of a case."""
 
     def __init__(self, name: str) -> None:
-        values = json.loads((FOLDER / name / "config.json").read_text())
+        values = json.loads((families.FOLDER / name / "config.json").read_text())
         self.config = from_huggingface(values, "config.json", {}, "")[0]
-        with safe_open(FOLDER / name / "golden.safetensors", "numpy") as file:
-            self.logits = file.get_tensor("logits")
-            self.greedy = file.get_tensor("greedy").tolist()
-            shapes: dict[str, Any] = json.loads(file.metadata()["shapes"])
-        self.weights = {k: seeded.weight(k, tuple(v), False) for k, v in shapes.items()}
+        self.weights = families.weights(name)
+        tensors, _ = families.golden(name)
+        self.logits, self.greedy = tensors["logits"], tensors["greedy"].tolist()
 
 
 def write(path: Path, golden: Golden, architecture: str, without: str = "") -> Path:
@@ -99,7 +95,7 @@ def test_what_an_architecture_lacks_is_named(tmp_path: Path) -> None:
     for without in ("blk.0.attn_k.bias", "blk.1.attn_q.bias"):
         with pytest.raises(InputError, match=f"tensor '{without}' is missing"):
             open_source(write(tmp_path / "m.gguf", golden, "qwen2", without))
-    with pytest.raises(InputError, match="tensor 'blk.0.attn_q_norm.weight' is missing"):
+    with pytest.raises(InputError, match=r"tensor 'blk\.0\.attn_q_norm\.weight' is missing"):
         open_source(write(tmp_path / "m.gguf", golden, "qwen3"))
     with pytest.raises(InputError, match="'gemma3' is not supported, only 'llama', 'qwen2'"):
         open_source(write(tmp_path / "m.gguf", golden, "gemma3"))
@@ -109,7 +105,7 @@ def test_what_an_architecture_lacks_is_named(tmp_path: Path) -> None:
 def test_factors_of_rope_must_be_some(tmp_path: Path, factor: float) -> None:
     golden = Golden("llama3")
     object.__setattr__(golden.config, "rope_factors", (factor,) * (golden.config.head_dim // 2))
-    with pytest.raises(InputError, match="'rope_freqs.weight': has a factor that is not finite"):
+    with pytest.raises(InputError, match=r"'rope_freqs\.weight': has a factor that is not finite"):
         open_source(write(tmp_path / "m.gguf", golden, "llama"))
 
 

@@ -76,7 +76,7 @@ def texts() -> list[str]:
     return found
 
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "llama3": {"model": "gpt2", "pre": "llama-bpe", "bos_token_id": 128000},
     "qwen3": {"model": "gpt2", "pre": "qwen2"},
     "gpt2": {"model": "gpt2", "pre": "gpt-2"},
