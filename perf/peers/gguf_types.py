@@ -51,6 +51,7 @@ def main() -> int:
             print(f"{kind} ...", file=sys.stderr)
             row, near = measure(kind, args.windows)
             rows.append(row)
+            print("  ".join(row), file=sys.stderr)
             good &= near
         args.out.mkdir(parents=True, exist_ok=True)
         text = io.StringIO()

@@ -5,7 +5,7 @@ rules_python's py_wheel needs programs that its Debian package leaves out.
 
 load("@rules_cc//cc:defs.bzl", "CcInfo")
 
-_Contents = provider(
+_ContentsInfo = provider(
     doc = "What a target is made of.",
     fields = {"lines": "depset of 'KIND LABEL': the rules of all libraries"},
 )
@@ -16,10 +16,10 @@ def _contents_aspect_impl(target, ctx):
     below = []
     for edge in _EDGES:
         for dep in getattr(ctx.rule.attr, edge, None) or []:
-            if _Contents in dep:
-                below.append(dep[_Contents].lines)
+            if _ContentsInfo in dep:
+                below.append(dep[_ContentsInfo].lines)
     line = "{} {}".format(ctx.rule.kind, str(target.label))
-    return [_Contents(lines = depset([line], transitive = below))]
+    return [_ContentsInfo(lines = depset([line], transitive = below))]
 
 _contents_aspect = aspect(
     implementation = _contents_aspect_impl,
@@ -27,7 +27,7 @@ _contents_aspect = aspect(
 )
 
 def _contents_impl(ctx):
-    lines = depset(transitive = [d[_Contents].lines for d in ctx.attr.deps])
+    lines = depset(transitive = [d[_ContentsInfo].lines for d in ctx.attr.deps])
     args = ctx.actions.args().add_all(lines)
     args.set_param_file_format("multiline")
     ctx.actions.write(ctx.outputs.out, args)
