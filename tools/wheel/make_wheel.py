@@ -29,6 +29,8 @@ def main() -> None:
     fields = args.metadata.read_text().rstrip("\n")
     contents = _read(args.files)
     contents |= {f"{info}/{path}": data for path, data in _read(args.dist_info).items()}
+    licenses = sorted(path for path in _read(args.dist_info) if path.startswith("licenses/"))
+    fields += "".join(f"\nLicense-File: {path.removeprefix('licenses/')}" for path in licenses)
     contents[f"{info}/METADATA"] = (
         f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{fields}\n\n"
         f"{args.description.read_text()}"

@@ -3,23 +3,31 @@
 rules_python's py_wheel needs programs that its Debian package leaves out.
 """
 
-load("@rules_cc//cc:defs.bzl", "CcInfo")
-
 _ContentsInfo = provider(
     doc = "What a target is made of.",
-    fields = {"lines": "depset of 'KIND LABEL': the rules of all libraries"},
+    fields = {
+        "licenses": "depset of files: those of the crates that are linked in",
+        "lines": "depset of 'KIND LABEL': the rules of all libraries",
+    },
 )
 
 _EDGES = ["data", "deps"]
+_LICENSES = ("COPYING", "LICENSE", "NOTICE", "UNLICENSE")
 
 def _contents_aspect_impl(target, ctx):
     below = []
     for edge in _EDGES:
         for dep in getattr(ctx.rule.attr, edge, None) or []:
             if _ContentsInfo in dep:
-                below.append(dep[_ContentsInfo].lines)
+                below.append(dep[_ContentsInfo])
     line = "{} {}".format(ctx.rule.kind, str(target.label))
-    return [_ContentsInfo(lines = depset([line], transitive = below))]
+    licenses = []
+    if ctx.rule.kind == "rust_library":
+        licenses = [f for f in ctx.rule.files.compile_data if f.basename.startswith(_LICENSES)]
+    return [_ContentsInfo(
+        licenses = depset(licenses, transitive = [b.licenses for b in below]),
+        lines = depset([line], transitive = [b.lines for b in below]),
+    )]
 
 _contents_aspect = aspect(
     implementation = _contents_aspect_impl,
@@ -60,6 +68,10 @@ def _wheel_impl(ctx):
     for target, path in ctx.attr.dist_info.items():
         extra.append(target.files.to_list()[0])
         args.add("--dist-info", "{}={}".format(path, extra[-1].path))
+    for file in depset(transitive = [d[_ContentsInfo].licenses for d in ctx.attr.deps]).to_list():
+        extra.append(file)
+        crate = file.dirname.split("/")[-1]
+        args.add("--dist-info", "licenses/{}/{}={}".format(crate, file.basename, file.path))
     for file in packed:
         args.add("{}={}".format(file.short_path.removeprefix(prefix), file.path))
     args.use_param_file("@%s").set_param_file_format("multiline")
@@ -76,7 +88,7 @@ def _wheel_impl(ctx):
 _wheel = rule(
     implementation = _wheel_impl,
     attrs = {
-        "deps": attr.label_list(providers = [[PyInfo], [CcInfo]]),
+        "deps": attr.label_list(aspects = [_contents_aspect], providers = [PyInfo]),
         "description": attr.label(allow_single_file = True, mandatory = True),
         "dist_info": attr.label_keyed_string_dict(allow_files = True),
         "metadata": attr.label(allow_single_file = True, mandatory = True),

@@ -35,5 +35,6 @@ def write(name: str, folder: Path) -> Path:
     folder.mkdir()
     shutil.copy(FOLDER / name / "config.json", folder)
     small.write_json(folder / "tokenizer.json", small.tokenizer())
+    small.write_json(folder / "tokenizer_config.json", {"chat_template": small.CHAT_TEMPLATE})
     save_file(weights(name), folder / "model.safetensors")
     return folder
