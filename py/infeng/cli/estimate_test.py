@@ -3,11 +3,16 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from infeng import models
+from infeng.convert import Recipe, convert
+from infeng.sched import Limits
+from infeng.testing import families
 from infeng.testing.command import infeng_json
+from infeng.testing.small_model import write_json
 
 N, CONTEXT = 4, 1024
 
@@ -54,3 +59,22 @@ def test_estimate_is_what_is_used(kv: str) -> None:
     used = json.loads(done.stdout)["growth"]
     print(f"{kv}: estimated {wanted / 2**20:.1f} MiB, used {used / 2**20:.1f} MiB")
     assert abs(used / wanted - 1) < 0.05, estimate
+
+
+def test_a_second_window_takes_a_second_copy_of_the_queries(tmp_path: Path) -> None:
+    def activations(name: str, layer_types: list[str]) -> int:
+        source = families.write("gemma2", tmp_path / name)
+        config = json.loads((source / "config.json").read_text())
+        write_json(source / "config.json", config | {"layer_types": layer_types})
+        convert(source, tmp_path / f"{name}.infq", Recipe())
+        shown = infeng_json("inspect", tmp_path / f"{name}.infq", "--estimate", 1, 16)
+        found: int = shown["estimate"]["activations"]
+        heads = config["num_attention_heads"]
+        queries[:] = [Limits.step_tokens * heads * (2 * config["head_dim"] + 4)]
+        return found
+
+    queries: list[int] = []
+    full, sliding = "full_attention", "sliding_attention"
+    one = activations("one", [full] * 3)
+    assert activations("all", [sliding] * 3) == one
+    assert activations("two", [sliding, full, sliding]) == one + queries[0]

@@ -287,7 +287,7 @@ def test_weights_must_be_finite(tmp_path: Path, value: float, name: str) -> None
         ({"llama__expert_count": ("add_uint32", 8)}, "llama.expert_count: 8"),
         ({"llama__surprise": ("add_uint32", 1)}, "llama.surprise: is not supported"),
         ({"split__count": ("add_uint16", 2)}, "split.count"),
-        ({"pre": "llama-bpe"}, "tokenizer.ggml.pre: 'llama-bpe' is not supported"),
+        ({"pre": "falcon"}, "tokenizer.ggml.pre: 'falcon' is not supported"),
         ({"tokenizer__ggml__add_space_prefix": ("add_bool", True)}, "add_space_prefix: True"),
     ],
 )

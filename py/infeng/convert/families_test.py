@@ -16,11 +16,10 @@ from infeng.convert import Recipe, convert
 from infeng.convert.config import ModelConfig
 from infeng.convert.families import from_huggingface
 from infeng.errors import InputError
-from infeng.native import Engine
-from infeng.testing import seeded
-from infeng.testing import small_model as small
+from infeng.native import Engine, choose_tier
+from infeng.testing import families, seeded
 
-FOLDER = Path("testdata/families")
+FOLDER = families.FOLDER
 CASES = sorted(path.name for path in FOLDER.iterdir())
 PROMPT = 48
 ROWS = slice(3, PROMPT, 4)
@@ -32,18 +31,10 @@ class Golden:
     """The files of a case, and the folders that it was made of."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        with safe_open(FOLDER / name / "golden.safetensors", "numpy") as file:
-            self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            metadata = file.metadata()
-        shapes: dict[str, tuple[int, ...]] = json.loads(metadata["shapes"])
-        self.weights = {k: seeded.weight(k, tuple(v), "gemma" in name) for k, v in shapes.items()}
-        self.source = folder / name
+        self.tensors, metadata = families.golden(name)
+        self.source = families.write(name, folder / name)
         self.adapter = folder / "adapter"
-        for path in (self.source, self.adapter):
-            path.mkdir()
-        shutil.copy(FOLDER / name / "config.json", self.source)
-        small.write_json(self.source / "tokenizer.json", small.tokenizer())
-        save_file(self.weights, self.source / "model.safetensors")
+        self.adapter.mkdir()
         lora = json.loads(metadata["adapter_shapes"])
         matrices = {k: seeded.adapter(k, tuple(v)) for k, v in lora.items()}
         shutil.copy(FOLDER / name / "adapter_config.json", self.adapter)
@@ -108,6 +99,36 @@ def test_the_default_recipe_stays_close(tmp_path: Path, name: str) -> None:
     # Only a check that int8 computes the same model: random weights lose up to 12 %, another
     # computation gives more than 100 %.
     assert error < 0.2
+
+
+@pytest.mark.parametrize("tier", ["scalar", "avx2", "avx512", "amx"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_bits_are_those_of_every_tier(tmp_path: Path, name: str, tier: str) -> None:
+    """Windows, norms of heads, layers without RoPE, biases: alike in any division of the work."""
+    try:
+        choose_tier(tier)
+    except (ValueError, RuntimeError) as e:
+        pytest.skip(str(e))
+    golden = Golden(name, tmp_path)
+    out = tmp_path / "m.infq"
+    convert(golden.source, out, Recipe(), context=CONTEXTS.get(name))
+    for kv in ("int8", "f16"):
+        base = Engine(str(out), kv_dtype=kv, threads=1, force_path="scalar")
+        ids = seeded.prompt(PROMPT, base.vocab_size)
+        plain = logits(base, ids, -1)
+        adapted = logits(base, ids, add_adapter(base, golden))
+        assert plain.tobytes() != adapted.tobytes()
+        for threads in (1, 3):
+            engine = Engine(str(out), kv_dtype=kv, threads=threads, force_path=tier)
+            lora = add_adapter(engine, golden)
+            for pieces in (1, 5, PROMPT):
+                assert logits(engine, ids, -1, pieces).tobytes() == plain.tobytes()
+                assert logits(engine, ids, lora, pieces).tobytes() == adapted.tobytes()
+            # Both in one batch: each row as if alone.
+            batch = [(engine.new_sequence(), np.array(ids, np.uint32), a) for a in (lora, -1)]
+            rows = engine.step(batch)
+            assert rows[0].tobytes() == adapted[-1].tobytes()
+            assert rows[1].tobytes() == plain[-1].tobytes()
 
 
 def read(name: str, **changes: Any) -> ModelConfig:

@@ -49,9 +49,10 @@ def attack(path: Path, data: bytes, count: int, front: int, seed: int) -> None:
     assert failed > count // 2  # a change of a weight is no damage, most others are
 
 
+@pytest.mark.parametrize("sentencepiece", [False, True])
 @pytest.mark.parametrize("kind", [Kind.F32, Kind.Q8_0, Kind.Q4_1, Kind.F16])
-def test_gguf(tmp_path: Path, kind: Kind) -> None:
-    path = small.write_gguf(tmp_path / "m.gguf", small.random_weights(), kind)
+def test_gguf(tmp_path: Path, kind: Kind, sentencepiece: bool) -> None:
+    path = small.write_gguf(tmp_path / "m.gguf", small.random_weights(), kind, sentencepiece)
     front = path.read_bytes().index(b"output_norm.weight") + 100
     attack(path, path.read_bytes(), 1000, front, seed=int(kind))
 

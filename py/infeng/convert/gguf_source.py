@@ -1,7 +1,8 @@
-"""A GGUF file of a Llama-family model as a source."""
+"""A GGUF file as a source: the architectures llama (Mistral and SmolLM2 too), qwen2 and qwen3."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ _LAYER_NAMES = {
     "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
 }
 _NAMES = {
     "model.embed_tokens.weight": "token_embd.weight",
@@ -41,10 +44,9 @@ _NAMES = {
     "lm_head.weight": "output.weight",
 }
 
-# Every llama.* key that is read or changes nothing; another one may change the computation.
+# Every key of an architecture that is read or changes nothing; another one may change the computation.
 _KEYS = frozenset(
-    "llama." + key
-    for key in (
+    (
         "block_count", "context_length", "embedding_length", "feed_forward_length",
         "attention.head_count", "attention.head_count_kv", "attention.key_length",
         "attention.value_length", "attention.layer_norm_rms_epsilon", "rope.dimension_count",
@@ -52,6 +54,23 @@ _KEYS = frozenset(
         "attention.sliding_window", "tensor_data_layout",
     )
 )  # fmt: skip
+
+_ROPE_FACTORS = "rope_freqs.weight"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Architecture:
+    """permuted: rows of q and k that RoPE pairs lie side by side. qk_norm: of each head."""
+
+    permuted: bool = False
+    qk_norm: bool = False
+
+
+_ARCHITECTURES = {
+    "llama": _Architecture(permuted=True),
+    "qwen2": _Architecture(),
+    "qwen3": _Architecture(qk_norm=True),
+}
 
 
 class GgufSource:
@@ -63,10 +82,16 @@ class GgufSource:
                 f"{path}: --context {context}: GGUF files have no RoPE that depends on the context"
             )
         self.files = [path]
-        self.family = "llama"
         self._file = GgufFile(path)
         f = Fields(self._file.metadata, str(path))
-        self.config = _config(f, "output.weight" not in self._file.tensors)
+        self.family = f.get("general.architecture", str)
+        if self.family not in _ARCHITECTURES:
+            known = ", ".join(map(repr, _ARCHITECTURES))
+            raise f.fail(
+                "general.architecture", f"{short(self.family)} is not supported, only {known} are"
+            )
+        self._architecture = _ARCHITECTURES[self.family]
+        self.config = _config(f, self.family, self._file, self._rope_factors(path))
         self.tokenizer_json = tokenizer_json(self._file.metadata, str(path))
         self.chat_template = f.get("tokenizer.chat_template", str, "")
         self._names = {name: _gguf_name(name) for name in self.config.shapes()}
@@ -79,11 +104,22 @@ class GgufSource:
             if info is None:
                 raise InputError(f"{path}: tensor {self._names[name]!r} is missing")
             self._check_tensor(f"{path}: tensor {self._names[name]!r}", info, shape)
-        for name in tensors.keys() - set(self._names.values()):
-            hint = ": scaled RoPE is not supported" if name == "rope_freqs.weight" else ""
+        for name in tensors.keys() - set(self._names.values()) - {_ROPE_FACTORS}:
             raise InputError(
-                f"{path}: tensor {short(name)} is none of the tensors of this architecture{hint}"
+                f"{path}: tensor {short(name)} is none of the tensors of this architecture"
             )
+
+    def _rope_factors(self, path: Path) -> tuple[float, ...]:
+        info = self._file.tensors.get(_ROPE_FACTORS)
+        if info is None:
+            return ()
+        where = f"{path}: tensor {_ROPE_FACTORS!r}"
+        if info.type != GGMLQuantizationType.F32 or len(info.shape) != 1:
+            raise InputError(f"{where}: expected a vector of F32")
+        factors = self._file.rows(_ROPE_FACTORS, np.arange(1))[0]
+        if not (np.isfinite(factors).all() and (factors >= 1 / 1024).all()):
+            raise InputError(f"{where}: has a factor that is not finite, or less than 1/1024")
+        return () if (factors == 1).all() else tuple(map(float, factors))
 
     def _check_tensor(self, where: str, info: TensorInfo, shape: tuple[int, ...]) -> None:
         if info.shape != shape:
@@ -94,16 +130,22 @@ class GgufSource:
             raise InputError(f"{where}: type {info.type.name} is not supported")
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
-        return self._file.rows(self._names[name], self._rows_of(name, start, stop))
+        rows = self._file.rows(self._names[name], self._rows_of(name, start, stop))
+        if name.endswith(".bias") and self._is_permuted(name):
+            return rows[:, _before_permutation(np.arange(rows.shape[1]), self.config.head_dim)]
+        return rows
 
     def int4(self, name: str, start: int, stop: int) -> Int4Blocks | None:
         return self._file.int4(self._names[name], self._rows_of(name, start, stop))
 
     def _rows_of(self, name: str, start: int, stop: int) -> NDArray[np.intp]:
         rows = np.arange(start, stop)
-        if name.endswith((".q_proj.weight", ".k_proj.weight")):
+        if name.endswith(".weight") and self._is_permuted(name):
             return _before_permutation(rows, self.config.head_dim)
         return rows
+
+    def _is_permuted(self, name: str) -> bool:
+        return self._architecture.permuted and (".q_proj." in name or ".k_proj." in name)
 
 
 def _before_permutation(rows: NDArray[np.intp], head_dim: int) -> NDArray[np.intp]:
@@ -117,44 +159,55 @@ def _gguf_name(name: str) -> str:
     if name in _NAMES:
         return _NAMES[name]
     _, _, layer, rest = name.split(".", 3)
-    return f"blk.{layer}.{_LAYER_NAMES[rest.removesuffix('.weight')]}.weight"
+    module, kind = rest.rsplit(".", 1)
+    return f"blk.{layer}.{_LAYER_NAMES[module]}.{kind}"
 
 
-def _config(f: Fields, tied: bool) -> ModelConfig:
-    architecture = f.get("general.architecture", str)
-    if architecture != "llama":
-        raise f.fail("general.architecture", f"{short(architecture)} is not supported")
+def _config(
+    f: Fields, architecture: str, file: GgufFile, rope_factors: tuple[float, ...]
+) -> ModelConfig:
+    def key(name: str) -> str:
+        return f"{architecture}.{name}"
+
     if f.get("split.count", int, 1) > 1:
         raise f.fail("split.count", "a GGUF in several files is not supported: merge them first")
-    for key in sorted(f.values):
-        if key.startswith("llama.") and key not in _KEYS:
-            raise f.fail(key, "is not supported")
-    f.refuse("llama.rope.scaling.type", "none")
-    for key in ("llama.expert_count", "llama.expert_used_count", "llama.attention.sliding_window"):
-        f.refuse(key, 0)
-    hidden = f.positive("llama.embedding_length")
-    heads = f.positive("llama.attention.head_count")
-    head_dim = f.positive("llama.attention.key_length", max(1, hidden // heads))
-    for key in ("llama.attention.value_length", "llama.rope.dimension_count"):
-        if f.positive(key, head_dim) != head_dim:
-            raise f.fail(key, f"expected {head_dim} as the heads have, found {f.values[key]}")
+    for name in sorted(f.values):
+        if name.startswith(f"{architecture}.") and name.partition(".")[2] not in _KEYS:
+            raise f.fail(name, "is not supported")
+    f.refuse(key("rope.scaling.type"), "none")
+    for name in ("expert_count", "expert_used_count", "attention.sliding_window"):
+        f.refuse(key(name), 0)
+    hidden = f.positive(key("embedding_length"))
+    heads = f.positive(key("attention.head_count"))
+    head_dim = f.positive(key("attention.key_length"), max(1, hidden // heads))
+    for name in ("attention.value_length", "rope.dimension_count"):
+        if f.positive(key(name), head_dim) != head_dim:
+            raise f.fail(
+                key(name), f"expected {head_dim} as the heads have, found {f.values[key(name)]}"
+            )
     tokens = f.get("tokenizer.ggml.tokens", list)
-    vocab = f.positive("llama.vocab_size", max(1, len(tokens)))
+    vocab = f.positive(key("vocab_size"), max(1, len(tokens)))
     if len(tokens) > vocab:
         raise f.fail("tokenizer.ggml.tokens", f"{len(tokens)} tokens in a vocabulary of {vocab}")
     eos = [f.get(f"tokenizer.ggml.{k}_token_id", int, None) for k in ("eos", "eot")]
     return ModelConfig(
         hidden_size=hidden,
-        intermediate_size=f.positive("llama.feed_forward_length"),
-        num_hidden_layers=f.positive("llama.block_count"),
+        intermediate_size=f.positive(key("feed_forward_length")),
+        num_hidden_layers=f.positive(key("block_count")),
         num_attention_heads=heads,
-        num_key_value_heads=f.positive("llama.attention.head_count_kv", heads),
+        num_key_value_heads=f.positive(key("attention.head_count_kv"), heads),
         head_dim=head_dim,
         vocab_size=vocab,
-        max_position_embeddings=f.positive("llama.context_length"),
-        rms_norm_eps=f.get("llama.attention.layer_norm_rms_epsilon", float),
-        rope_theta=f.get("llama.rope.freq_base", float, 10000.0),
-        tie_word_embeddings=tied,
+        max_position_embeddings=f.positive(key("context_length")),
+        rms_norm_eps=f.get(key("attention.layer_norm_rms_epsilon"), float),
+        rope_theta=f.get(key("rope.freq_base"), float, 10000.0),
+        tie_word_embeddings="output.weight" not in file.tensors,
         bos_token_id=f.get("tokenizer.ggml.bos_token_id", int, None),
         eos_token_ids=tuple(dict.fromkeys(i for i in eos if i is not None)),
+        # A bias has no key: it is there or not. One that a layer lacks is missing then.
+        attention_bias="blk.0.attn_q.bias" in file.tensors,
+        attention_output_bias="blk.0.attn_output.bias" in file.tensors,
+        mlp_bias="blk.0.ffn_gate.bias" in file.tensors,
+        qk_norm=_ARCHITECTURES[architecture].qk_norm,
+        rope_factors=rope_factors,
     ).check(f.where)

@@ -9,6 +9,7 @@ import pytest
 
 from infeng.convert import Recipe, convert
 from infeng.native import Engine, Tokenizer, infq_section, read_infq, xxh3_64
+from infeng.testing import families
 from infeng.testing import small_model as small
 from infeng.testing.mutations import memory_limit, mutate, mutate_json
 
@@ -16,11 +17,16 @@ LIMIT = 1 << 28
 ERRORS = (ValueError, OSError, RuntimeError, KeyError)
 
 
-@pytest.fixture(scope="module", params=["int8", "f32"])
+# A plain Llama in two recipes, and what other families add: windows, norms, biases, ropes.
+@pytest.fixture(scope="module", params=["int8", "f32", "gemma3", "qwen3", "smollm3"])
 def infq(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("model")
-    source = small.write_huggingface(folder / "hf", small.random_weights())
-    convert(source, folder / "m.infq", Recipe(request.param))
+    if request.param in ("int8", "f32"):
+        source = small.write_huggingface(folder / "hf", small.random_weights())
+        recipe = Recipe(request.param)
+    else:
+        source, recipe = families.write(request.param, folder / "hf"), Recipe()
+    convert(source, folder / "m.infq", recipe)
     return (folder / "m.infq").read_bytes()
 
 

@@ -140,6 +140,8 @@ def gguf_name(name: str) -> str:
         ("input_layernorm", "attn_norm"),
         ("post_attention_layernorm", "ffn_norm"),
         ("self_attn.o_proj", "attn_output"),
+        ("self_attn.q_norm", "attn_q_norm"),
+        ("self_attn.k_norm", "attn_k_norm"),
         ("self_attn.", "attn_"),
         ("mlp.", "ffn_"),
         ("_proj", ""),
@@ -149,18 +151,21 @@ def gguf_name(name: str) -> str:
 
 
 def permute(weights: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
-    """What converters to GGUF do to the rows of q and k."""
-    n, k = weights.shape
-    return weights.reshape(heads, 2, n // heads // 2, k).swapaxes(1, 2).reshape(n, k)
+    """What converters to GGUF do to the rows of q and k, and to their biases."""
+    n = len(weights)
+    halves = weights.reshape(heads, 2, n // heads // 2, -1)
+    return halves.swapaxes(1, 2).reshape(weights.shape)
 
 
 def write_gguf(
     path: Path,
     weights: Weights,
     kind: GGMLQuantizationType = GGMLQuantizationType.F32,
+    sentencepiece: bool = False,
     **changes: Any,
 ) -> Path:
-    """A GGUF file; matrices are of `kind`. changes: further keys as name=(method, value)."""
+    """A GGUF file; matrices are of `kind`. sentencepiece: with a tokenizer of that sort, and with
+    factors of RoPE. changes: further keys as name=(method, value)."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(LAYERS)
     writer.add_context_length(256)
@@ -171,11 +176,19 @@ def write_gguf(
     writer.add_rope_dimension_count(HEAD_DIM)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(changes.pop("pre", "gpt-2"))
-    writer.add_token_list(TOKENS)
-    writer.add_token_types([3] * len(SPECIAL) + [1] * (VOCAB - len(SPECIAL)))
-    writer.add_token_merges(MERGES)
+    if sentencepiece:
+        pieces = ["\u2581", "t", "h", "\u2581t"]
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list([*SPECIAL, *(f"<0x{i:02X}>" for i in range(256)), *pieces])
+        writer.add_token_types([3] * len(SPECIAL) + [6] * 256 + [1] * len(pieces))
+        writer.add_token_scores([-float(i) for i in range(VOCAB)])
+        writer.add_tensor("rope_freqs.weight", np.full(HEAD_DIM // 2, 2, np.float32))
+    else:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(changes.pop("pre", "gpt-2"))
+        writer.add_token_list(TOKENS)
+        writer.add_token_types([3] * len(SPECIAL) + [1] * (VOCAB - len(SPECIAL)))
+        writer.add_token_merges(MERGES)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_chat_template(CHAT_TEMPLATE)

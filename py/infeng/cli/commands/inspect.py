@@ -114,7 +114,10 @@ def _activation_bytes(config: ModelConfig) -> int:
     q = config.num_attention_heads * config.head_dim
     kv = config.num_key_value_heads * config.head_dim
     hidden, inner = config.hidden_size, config.intermediate_size
-    return 4 * 2 * (hidden + q + kv + inner) + 2 * q + inner
+    # Layers with one window share a copy of the rotated queries, and of their scales.
+    windows = len(set(config.layer_windows or (0,)))
+    queries = windows * (2 * q + 4 * config.num_attention_heads)
+    return 4 * 2 * (hidden + q + kv + inner) + queries + inner
 
 
 def _print_header(header: dict[str, Any], path: Path) -> None:
