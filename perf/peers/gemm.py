@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from infeng.cli.console import print_table
 from infeng.errors import InfengError, UsageError, one_line
 from infeng.files import atomic_write
-from numpy.typing import NDArray
-
 from perf.driver.tasks import BenchProgram, BenchSession, binary
 from perf.peers import environment, peer_matmul
 from perf.peers.ggml import Ggml
@@ -55,7 +55,14 @@ def main() -> int:
                 times = measure(ggml, m, n, k, args.rounds)
                 table += list(rows(times, m, n, k))
                 lines += [
-                    (*map(str, (m, n, k)), dtype, who, str(i + 1), f"{s * 1e6:.2f}", _gops(s, m, n, k))
+                    (
+                        *map(str, (m, n, k)),
+                        dtype,
+                        who,
+                        str(i + 1),
+                        f"{s * 1e6:.2f}",
+                        _gops(s, m, n, k),
+                    )
                     for (dtype, who), seconds in times.items()
                     for i, s in enumerate(seconds)
                 ]

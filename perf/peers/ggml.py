@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from infeng.errors import InfengError
 from numpy.typing import NDArray
 
+from infeng.errors import InfengError
 from perf.peers import llama_cpp
 
 TYPES = {"Q4_0": 2, "Q4_1": 3, "Q8_0": 8}  # enum ggml_type

@@ -150,7 +150,9 @@ def rows(lab: Lab, options: argparse.Namespace) -> Iterable[Row]:
     models = options.models.split(",")
     for model in models:
         if model not in MODELS:
-            raise UsageError(f"--models: no model is called '{model}'; there are {', '.join(MODELS)}")
+            raise UsageError(
+                f"--models: no model is called '{model}'; there are {', '.join(MODELS)}"
+            )
     shapes = QUICK if lab.quick else [shape for model in models for shape in _shapes(model)]
     for path in lab.tiers(options.force_path):
         yield from _of_tier(lab, path, options.threads, shapes)
@@ -159,11 +161,7 @@ def rows(lab: Lab, options: argparse.Namespace) -> Iterable[Row]:
 def _of_tier(lab: Lab, path: str, threads: int, candidates: Sequence[Shape]) -> Iterable[Row]:
     peaks = yardstick(path, threads)
     clock: Clock = "cpu" if threads == 1 else "real"
-    shapes = [
-        s
-        for s in candidates
-        if lab.wants(row_name(SWEEP, s.table, s.key(path, threads)))
-    ]
+    shapes = [s for s in candidates if lab.wants(row_name(SWEEP, s.table, s.key(path, threads)))]
 
     # What rows are compared with besides yardsticks.
     plain = [
