@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from perf.peers import environment
 
 _TARGETS = ("llama-bench", "llama-quantize", "llama-server", "llama-perplexity")
 _OFF = (
-    "BUILD_SHARED_LIBS",
     "LLAMA_CURL",
     "LLAMA_OPENSSL",
     "LLAMA_BUILD_TESTS",
@@ -27,6 +27,16 @@ _OFF = (
 
 def tool(name: str) -> Path:
     """The path of one of llama.cpp's programs; builds them if need be. Raises InfengError."""
+    return _built("building llama.cpp", "", ("-DBUILD_SHARED_LIBS=OFF",), _TARGETS) / "bin" / name
+
+
+def libraries() -> Path:
+    """The folder of ggml's shared libraries; builds them if need be. Raises InfengError."""
+    shared = ("-DBUILD_SHARED_LIBS=ON",)
+    return _built("building llama.cpp's ggml", "-ggml", shared, ("ggml", "ggml-cpu")) / "bin"
+
+
+def _built(what: str, suffix: str, options: Sequence[str], targets: Sequence[str]) -> Path:
     source = environment.source("llama_cpp")
     cpu = hashlib.sha256(_cpu().encode()).hexdigest()[:8]
     configure: list[str | Path] = [
@@ -41,10 +51,10 @@ def tool(name: str) -> Path:
     configure += ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", *(f"-D{o}=OFF" for o in _OFF)]
     # GCC before 14 thinks that loading an AMX tile's configuration reads 8 of its 64 bytes, and
     # drops the stores of the others: llama.cpp would crash.
-    configure.append("-DCMAKE_CXX_FLAGS=-fno-tree-dse -fno-dse")
-    build = ["cmake", "--build", "{out}", "--parallel", str(os.cpu_count()), "--target", *_TARGETS]
-    folder = environment.cache_folder() / f"{source.parent.name}-{cpu}"
-    return environment.once(folder, "building llama.cpp", [configure, build]) / "bin" / name
+    configure += ["-DCMAKE_CXX_FLAGS=-fno-tree-dse -fno-dse", *options]
+    build = ["cmake", "--build", "{out}", "--parallel", str(os.cpu_count()), "--target", *targets]
+    folder = environment.cache_folder() / f"{source.parent.name}-{cpu}{suffix}"
+    return environment.once(folder, what, [configure, build])
 
 
 def _cpu() -> str:

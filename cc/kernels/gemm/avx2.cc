@@ -24,13 +24,75 @@ inline void Prefetch(const void* w) {
 // Keeps the compiler from adding in another order, which costs more registers than there are.
 inline void Pin(__m256i& v) { __asm__("" : "+x"(v)); }
 
+// The same, and what has this mark stays in its order.
+inline void Hold(__m256i& v) { __asm__ volatile("" : "+x"(v)); }
+
+// A bfloat16 is the upper half of its f32.
 inline __m256 LoadBfloat16(const uint16_t* p) {
   const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  const __m128i low_upper = _mm_setr_epi8(-1, -1, 0, 1, -1, -1, 2, 3, -1, -1, 4, 5, -1, -1, 6, 7);
+  const __m128i high_upper =
+      _mm_setr_epi8(-1, -1, 8, 9, -1, -1, 10, 11, -1, -1, 12, 13, -1, -1, 14, 15);
+  return _mm256_castsi256_ps(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(halves),
+                                                 _mm256_set_m128i(high_upper, low_upper)));
 }
 
 // vpmaddubsw multiplies unsigned by signed bytes and adds pairs in int16: |w| times q with w's
 // sign. With both within 127, a pair is at most 32258, so it cannot saturate.
+
+// One row is what a decode step has, and has to keep up with memory. The floating-point part of a
+// group waits for its last product, and what waits fills the CPU's queues: so it is put off into
+// the middle of the next group. The sign goes to w, so that only q needs an absolute value.
+inline void Int8Row(const Int8LinearArgs& a, size_t panel, size_t row, size_t g, size_t g_end,
+                    float* sums) {
+  const QuantizedRows& x = a.x;
+  const size_t groups = x.kp / x.group;
+  const int8_t* w = a.w + panel * 16 * x.kp + g * x.group * 16;
+  const uint16_t* w_scale = a.scale + (panel * groups + g) * 16;
+  const RowPlace place = PlaceOf(x, row);
+  const size_t t = place.tile_rows;
+  const int8_t* q = place.q + g * x.group * t;
+  const float* x_scale = x.scale + place.at + g * t;
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256 acc[2] = {_mm256_load_ps(sums), _mm256_load_ps(sums + 8)};
+  __m256i sum[2];
+  __m256i last[2];  // of the group before
+  const auto step = [&](size_t i) __attribute__((always_inline)) {
+    Prefetch(w + i * 64);
+    const __m256i four = Broadcast4(q + i * 4 * t);
+    const __m256i u = _mm256_abs_epi8(four);
+    for (int h = 0; h < 2; ++h) {
+      const __m256i signed_w = _mm256_sign_epi8(LoadInts(w + i * 64 + h * 32), four);
+      const __m256i pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(u, signed_w), ones);
+      sum[h] = _mm256_add_epi32(sum[h], pairs);
+    }
+    Hold(sum[0]);
+    Hold(sum[1]);
+  };
+  const auto finish = [&] {
+    const __m256 xs = _mm256_set1_ps(x_scale[-static_cast<ptrdiff_t>(t)]);
+    for (int h = 0; h < 2; ++h) {
+      const __m256 scale = _mm256_mul_ps(LoadBfloat16(w_scale - 16 + h * 8), xs);
+      acc[h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(last[h]), scale, acc[h]);
+    }
+  };
+  for (const size_t first = g; g < g_end; ++g, w_scale += 16, x_scale += t) {
+    sum[0] = sum[1] = _mm256_setzero_si256();
+    for (size_t k = 0; k < x.group; k += 16, w += 256, q += 16 * t) {
+      step(0);
+      step(1);
+      if (k == 0 && g != first) finish();
+      step(2);
+      step(3);
+    }
+    last[0] = sum[0];
+    last[1] = sum[1];
+  }
+  finish();
+  _mm256_store_ps(sums, acc[0]);
+  _mm256_store_ps(sums + 8, acc[1]);
+}
+
 template <int Digits>
 struct Int8Tile {
   static constexpr int kRows = Digits == 1 ? 4 : 2;
@@ -38,6 +100,7 @@ struct Int8Tile {
   template <int Rows>
   static inline void Run(const Int8LinearArgs& a, size_t panel, size_t row, size_t g, size_t g_end,
                          float* sums) {
+    if constexpr (Rows * Digits == 1) return Int8Row(a, panel, row, g, g_end, sums);
     const QuantizedRows& x = a.x;
     const size_t groups = x.kp / x.group;
     const int8_t* w = a.w + panel * 16 * x.kp + g * x.group * 16;
