@@ -72,7 +72,7 @@ pub(super) fn merge_short(
 const NO_PAIR: i32 = i32::MAX;
 
 /// A rank above a position, so that the least of them is the leftmost of least rank. Positions
-/// have six bits; ranks are below 2^24, as a document has at most 64 MiB.
+/// have six bits; ranks have 22, as there are at most `MAX_ID` merges.
 #[inline(always)]
 fn order(merge: Merge, at: usize) -> i32 {
     if merge.rank == NONE {
