@@ -10,7 +10,6 @@ import copy
 import itertools
 import os
 import random
-import time
 
 import pytest
 import tokenizers
@@ -336,25 +335,3 @@ def test_a_prefix_cache_changes_nothing(default, tmp_path):
     for _ in range(2000):
         text = rng.choice(beginnings)[: rng.randrange(40, 120)] + rng.choice(NASTY)
         assert cached.encode(text).tolist() == default.ours.encode(text).tolist()
-
-
-def test_time_is_linear(default):
-    """Ten times the text takes about ten times as long, whatever the text."""
-    rng = random.Random(11)
-    units = ["a", " ", "\n", "'", "0", "漢", "🙂", "\u0301", "<|im_end|>", "ab", "!", "A"]
-    makers = [lambda n, u=u: u * (n // len(u)) for u in units]
-    makers.append(lambda n: "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=n)))
-    makers.append(lambda n: "".join(map(chr, rng.choices(range(0x4E00, 0x9FA5), k=n))))
-    for make in makers:
-        small, large = make(100_000), make(1_000_000)
-        assert least_time(default, large, 3) < 25 * least_time(default, small, 10) + 0.01
-
-
-def least_time(pair, text, times):
-    """Seconds of CPU time, the least of several."""
-    found = []
-    for _ in range(times):
-        start = time.thread_time()
-        pair.ours.encode(text)
-        found.append(time.thread_time() - start)
-    return min(found)

@@ -13,7 +13,18 @@ import tokenizers
 from pairs import added, corpus, document
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-PACKAGED = ["deepseek_v3", "gemma", "gpt2", "gpt4", "gpt4o", "llama2", "llama3", "qwen3"]
+PACKAGED = [
+    "deepseek_v3",
+    "e5",
+    "gemma",
+    "gpt2",
+    "gpt4",
+    "gpt4o",
+    "llama2",
+    "llama3",
+    "minilm",
+    "qwen3",
+]
 
 
 def packaged(family):
@@ -25,6 +36,11 @@ def packaged(family):
         if path.name == "unavailable.txt":
             reason = path.read_text("utf-8").strip()
     pytest.skip(f"{family}: {reason}")
+
+
+def minilm_whole():
+    """A packaged one without its truncation and padding, which hide most of a long text."""
+    return json.loads(packaged("minilm")) | {"truncation": None, "padding": None}
 
 
 def smollm2():
@@ -176,6 +192,7 @@ def characters():
 
 
 MADE = {
+    "minilm_whole": minilm_whole,
     "wordpiece": wordpiece,
     "unigram": unigram,
     "unigram_bytes": unigram_bytes,

@@ -8,7 +8,7 @@ use super::{Digits, Fast, Mark, Split};
 use crate::bytes::{bytes_of, char_of};
 use crate::model::bpe::Bpe;
 use crate::model::vocab::Vocab;
-use crate::model::{Model, Scratch};
+use crate::model::{Model, Scratch, NO_MERGE};
 use crate::normalize::Normalizer;
 use crate::pretok::pattern::{Behavior, Pattern};
 use crate::pretok::scan::Scanner;
@@ -45,11 +45,11 @@ impl Fast {
             byte_ids[usize::from(byte)] = id.unwrap_or(NONE);
             missing[usize::from(byte)] = id.is_none();
         }
-        let mut byte_ranks = vec![NONE; 1 << 16];
-        for (pair, rank) in byte_ranks.iter_mut().enumerate() {
+        let mut byte_pairs = vec![NO_MERGE; 1 << 16];
+        for (pair, merge) in byte_pairs.iter_mut().enumerate() {
             let (left, right) = (byte_ids[pair >> 8], byte_ids[pair & 0xFF]);
             if left != NONE && right != NONE {
-                *rank = bpe.rank(left, right);
+                *merge = bpe.pair(left, right);
             }
         }
         let text = |id| vocab.token(id).and_then(bytes_of);
@@ -82,7 +82,7 @@ impl Fast {
             split,
             compose,
             byte_ids,
-            byte_ranks,
+            byte_pairs,
             char_ids: std::collections::HashMap::new(),
             fallback: None,
             words,
@@ -141,7 +141,7 @@ impl Fast {
             split,
             compose: false,
             byte_ids,
-            byte_ranks: Vec::new(),
+            byte_pairs: Vec::new(),
             char_ids,
             fallback: Some(fallback),
             words: Words::new(seeds, vocab.len()),

@@ -17,7 +17,7 @@ use crate::bytes::char_of;
 use crate::error::Error;
 use crate::model::bpe::Bpe;
 use crate::model::vocab::Vocab;
-use crate::model::Model;
+use crate::model::{Merge, Model, SCAN_LIMIT};
 use crate::normalize::Normalizer;
 use crate::pretok::scan::Scanner;
 use crate::text::Text;
@@ -58,9 +58,6 @@ enum Mark {
 /// How many words are looked up together.
 const AHEAD: usize = 16;
 
-/// Units of at most this many bytes are merged on the stack.
-const STACK: usize = 48;
-
 /// The tables of the short way.
 pub(crate) struct Fast {
     split: Split,
@@ -68,8 +65,8 @@ pub(crate) struct Fast {
     compose: bool,
     /// The ids of single bytes, or of ASCII characters.
     byte_ids: Box<[u32; 256]>,
-    /// The ranks of all pairs of bytes.
-    byte_ranks: Vec<u32>,
+    /// What all pairs of bytes become.
+    byte_pairs: Vec<Merge>,
     /// The ids of other characters, by their packed bytes, where words are of characters.
     char_ids: std::collections::HashMap<u32, u32>,
     /// The ids of the bytes that characters without an id fall back on.
@@ -241,12 +238,16 @@ impl Run<'_> {
         while at < text.len() {
             let mut count = 0;
             let begin = at;
+            let mut near = 0;
             while count < AHEAD && at < text.len() {
                 let end = scanner.word_end(text, at);
                 found[count] = match end - at {
                     ..=SHORT => {
                         let key = key(bytes, at, end);
-                        (end, key, self.fast.seeds.hash(key))
+                        let hash = self.fast.seeds.hash(key);
+                        // It comes from memory while the next words are looked for.
+                        near ^= self.state.own.touch(hash);
+                        (end, key, hash)
                     }
                     _ => (end, 0, 0),
                 };
@@ -259,14 +260,13 @@ impl Run<'_> {
                 known |= u32::from(key == 0 || self.state.own.has(key, hash)) << n;
             }
             if known.count_ones() as usize + 1 < count {
-                let mut near = 0;
                 for (n, &(_, _, hash)) in found.iter().enumerate() {
                     if (known >> n) & 1 == 0 {
                         near ^= self.fast.words.touch(hash);
                     }
                 }
-                std::hint::black_box(near);
             }
+            std::hint::black_box(near);
             let mut start = begin;
             for &(end, key, hash) in found {
                 if key == 0 {
@@ -428,20 +428,20 @@ impl Run<'_> {
             return;
         }
         let fast = self.fast;
-        let (mut ids, mut ranks) = ([0; STACK], [NONE; STACK]);
+        let mut ids = [0; SCAN_LIMIT];
         if let Some(ids) = ids.get_mut(..unit.len()) {
             for (id, &byte) in ids.iter_mut().zip(unit) {
                 *id = fast.byte_ids[usize::from(byte)];
-            }
-            for (rank, pair) in ranks.iter_mut().zip(unit.windows(2)) {
-                *rank = fast.byte_ranks[(usize::from(pair[0]) << 8) | usize::from(pair[1])];
             }
             if ids.contains(&NONE) {
                 // By the general way, which knows what becomes of bytes without a token.
                 self.general(unit, out);
                 return;
             }
-            let count = self.bpe.merge_ranked(ids, &mut ranks[..unit.len()]);
+            let pair = |_: &[u32], at: usize| {
+                fast.byte_pairs[(usize::from(unit[at]) << 8) | usize::from(unit[at + 1])]
+            };
+            let count = self.bpe.merge_short(ids, pair);
             out.extend_from_slice(&ids[..count]);
             return;
         }
@@ -482,7 +482,7 @@ impl Run<'_> {
             }
             at += len;
         }
-        self.bpe.merge(scratch);
+        self.bpe.merge_ids(scratch);
         out.extend_from_slice(scratch.ids());
     }
 

@@ -1,8 +1,8 @@
 //! BPE: the characters of a word, merged by rank.
 
 pub(crate) use super::merge::Scratch;
-use super::merge::{merge_all, merge_ranked};
-use super::pairs::Pairs;
+use super::merge::{merge_all, merge_short, SCAN_LIMIT};
+use super::pairs::{Merge, Pairs};
 use super::vocab::Vocab;
 use super::{whole_word, Token, Unknown};
 use crate::error::Error;
@@ -66,16 +66,32 @@ impl Bpe {
         merge_all(&self.merges, scratch);
     }
 
-    /// Merges ids whose neighbours' ranks are given, and gives how many are left.
+    /// Merges at most `SCAN_LIMIT` ids, where `pair` gives what an id and the one after it
+    /// become, and gives how many are left.
     #[inline]
-    pub(crate) fn merge_ranked(&self, ids: &mut [u32], ranks: &mut [u32]) -> usize {
-        merge_ranked(&self.merges, ids, ranks)
+    pub(crate) fn merge_short(
+        &self,
+        ids: &mut [u32],
+        pair: impl Fn(&[u32], usize) -> Merge,
+    ) -> usize {
+        merge_short(&self.merges, ids, pair)
     }
 
-    /// The rank of two neighbours, or `u32::MAX`.
+    /// Merges the symbols of `scratch`, whose lengths are not kept.
+    pub(crate) fn merge_ids(&self, scratch: &mut Scratch) {
+        if scratch.ids.len() > SCAN_LIMIT {
+            self.merge(scratch);
+            return;
+        }
+        let pair = |ids: &[u32], at: usize| self.merges.find(ids[at], ids[at + 1]);
+        let count = merge_short(&self.merges, &mut scratch.ids, pair);
+        scratch.ids.truncate(count);
+    }
+
+    /// What two neighbours become.
     #[inline]
-    pub(crate) fn rank(&self, left: u32, right: u32) -> u32 {
-        self.merges.rank(left, right)
+    pub(crate) fn pair(&self, left: u32, right: u32) -> Merge {
+        self.merges.find(left, right)
     }
 
     /// The ids that merges make.

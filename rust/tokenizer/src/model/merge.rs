@@ -4,10 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::pairs::{Pairs, NONE};
+use super::pairs::{Merge, Pairs, NONE};
 
 /// Words of at most this many symbols are merged by scanning.
-const SCAN_LIMIT: usize = 48;
+pub(crate) const SCAN_LIMIT: usize = 48;
 
 /// Words of more symbols than this are merged by rounds, if the merges allow it.
 const QUEUE_LIMIT: usize = 1000;
@@ -53,28 +53,83 @@ pub(super) fn merge_all(merges: &Pairs, scratch: &mut Scratch) {
     }
 }
 
-/// Merges ids whose neighbours' ranks are given (the last one is not looked at): as
-/// `merge_by_scan`, for words of which only the ids are asked for. Gives how many are left.
-pub(super) fn merge_ranked(merges: &Pairs, ids: &mut [u32], ranks: &mut [u32]) -> usize {
-    let mut count = ids.len();
-    while count > 1 {
-        let least = ranks[..count - 1].iter().copied().min().unwrap_or(NONE);
-        if least == NONE {
-            break;
-        }
-        let at = ranks.iter().position(|rank| *rank == least).unwrap_or(0);
-        ids[at] = merges.find(ids[at], ids[at + 1]).id;
-        ids.copy_within(at + 2..count, at + 1);
-        ranks.copy_within(at + 1..count, at);
-        count -= 1;
-        if at > 0 {
-            ranks[at - 1] = merges.rank(ids[at - 1], ids[at]);
-        }
+/// As `merge_by_scan`, for words of at most `SCAN_LIMIT` symbols of which only the ids are asked
+/// for; `pair` gives what a symbol and the one after it become. Gives how many are left.
+#[inline]
+pub(super) fn merge_short(
+    merges: &Pairs,
+    ids: &mut [u32],
+    pair: impl Fn(&[u32], usize) -> Merge,
+) -> usize {
+    match ids.len() {
+        count @ 0..=1 => count,
+        2..=16 => merge_lanes::<16>(merges, ids, pair),
+        _ => merge_lanes::<SCAN_LIMIT>(merges, ids, pair),
+    }
+}
+
+/// In place of a rank and position: the pair does not merge.
+const NO_PAIR: i32 = i32::MAX;
+
+/// A rank above a position, so that the least of them is the leftmost of least rank. Positions
+/// have six bits; ranks have 22, as there are at most `MAX_ID` merges.
+#[inline(always)]
+fn order(merge: Merge, at: usize) -> i32 {
+    if merge.rank == NONE {
+        NO_PAIR
+    } else {
+        (merge.rank << 6) as i32 | at as i32
+    }
+}
+
+/// Nothing is moved and no position is searched for: all lanes are compared each time, at once.
+#[inline(always)]
+fn merge_lanes<const LANES: usize>(
+    merges: &Pairs,
+    ids: &mut [u32],
+    pair: impl Fn(&[u32], usize) -> Merge,
+) -> usize {
+    let count = ids.len().min(LANES);
+    let (mut orders, mut made) = ([NO_PAIR; LANES], [NONE; LANES]);
+    let (mut next, mut previous) = ([0u8; LANES], [0u8; LANES]);
+    for at in 0..count {
+        next[at] = at as u8 + 1;
+        previous[at] = (at as u8).wrapping_sub(1);
         if at + 1 < count {
-            ranks[at] = merges.rank(ids[at], ids[at + 1]);
+            let merge = pair(ids, at);
+            (orders[at], made[at]) = (order(merge, at), merge.id);
         }
     }
-    count
+    loop {
+        let least = orders.iter().fold(NO_PAIR, |least, order| least.min(*order));
+        if least == NO_PAIR {
+            break;
+        }
+        let at = (least & 63) as usize;
+        let right = usize::from(next[at]);
+        ids[at] = made[at];
+        orders[right] = NO_PAIR;
+        let after = usize::from(next[right]);
+        next[at] = after as u8;
+        orders[at] = NO_PAIR;
+        if after < count {
+            previous[after] = at as u8;
+            let merge = merges.find(ids[at], ids[after]);
+            (orders[at], made[at]) = (order(merge, at), merge.id);
+        }
+        let before = usize::from(previous[at]);
+        if before < count {
+            let merge = merges.find(ids[before], ids[at]);
+            (orders[before], made[before]) = (order(merge, before), merge.id);
+        }
+    }
+    let (mut left, mut at) = (0, 0);
+    while at < count {
+        ids[left] = ids[at];
+        left += 1;
+        at = usize::from(next[at]);
+    }
+    left
 }
 
 /// Quadratic in the symbols, and the fastest for the short words that text is made of.
@@ -339,14 +394,11 @@ mod tests {
             let length = random.below(300);
             let word: Vec<u32> = (0..length).map(|_| random.below(alphabet)).collect();
             let expected = naive(&merges, word.clone());
-            let mut ids = word.clone();
-            let pairs = word.windows(2).map(|pair| merges.rank(pair[0], pair[1]));
-            let mut ranks: Vec<u32> = pairs.chain([NONE]).collect();
-            ids.truncate(merge_ranked(&merges, &mut ids.clone(), &mut ranks.clone()));
-            let mut in_place = word.clone();
-            ranks.truncate(word.len());
-            let left = merge_ranked(&merges, &mut in_place, &mut ranks);
-            assert_eq!((&in_place[..left], left), (&expected[..], ids.len()));
+            let mut short = word[..word.len().min(SCAN_LIMIT)].to_vec();
+            let wanted = naive(&merges, short.clone());
+            let pair = |ids: &[u32], at: usize| merges.find(ids[at], ids[at + 1]);
+            let left = merge_short(&merges, &mut short, pair);
+            assert_eq!(short[..left], wanted);
             let mut scratch = Scratch::default();
             let mut ways: Vec<fn(&Pairs, &mut Scratch)> = vec![merge_by_scan, merge_by_queue];
             if merges.is_ascending() {

@@ -11,7 +11,8 @@ mod wordpiece;
 
 use crate::error::{quote, Error};
 use bpe::Bpe;
-pub(crate) use merge::Scratch;
+pub(crate) use merge::{Scratch, SCAN_LIMIT};
+pub(crate) use pairs::{Merge, NO_MERGE};
 use unigram::Unigram;
 use vocab::Vocab;
 use wordpiece::WordPiece;

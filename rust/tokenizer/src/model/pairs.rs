@@ -7,21 +7,27 @@ pub(super) const NONE: u32 = u32::MAX;
 
 /// What a pair becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Merge {
+pub(crate) struct Merge {
     /// Its place in the list of merges: less goes first. Unique to the pair.
-    pub(super) rank: u32,
+    pub(crate) rank: u32,
     /// The id of the two tokens in one.
-    pub(super) id: u32,
+    pub(crate) id: u32,
 }
 
-const NO_MERGE: Merge = Merge {
+pub(crate) const NO_MERGE: Merge = Merge {
     rank: NONE,
     id: NONE,
 };
 
+/// The filter has two to the power of this many bits for each slot.
+const FILTER: u32 = 2;
+
 /// Linear probing over a table that is at most three quarters full.
 pub(super) struct Pairs {
     slots: Vec<(u64, Merge)>,
+    /// A bit for each pair by its hash, eight bits a pair or more: most pairs that are asked for
+    /// do not merge, and learn it here from far less memory than the slots take.
+    filter: Vec<u64>,
     shift: u32,
     count: usize,
     /// Drawn for each table, so that no file can aim at one slot.
@@ -33,9 +39,13 @@ pub(super) struct Pairs {
 impl Pairs {
     pub(super) fn with_capacity(count: usize) -> Self {
         let random = RandomState::new();
-        let bits = (count + count / 2 + 8).next_power_of_two().trailing_zeros();
+        // At least five, of which the shifts of `bit` stay within a word.
+        let bits = (count + count / 2 + 32)
+            .next_power_of_two()
+            .trailing_zeros();
         Self {
             slots: vec![(u64::MAX, NO_MERGE); 1 << bits],
+            filter: vec![0; 1 << (bits + FILTER - 6)],
             shift: 64 - bits,
             count: 0,
             seed: random.hash_one(0),
@@ -44,12 +54,22 @@ impl Pairs {
         }
     }
 
-    /// The first of the slots that may hold `key`.
     #[inline]
-    fn slot(&self, key: u64) -> usize {
+    fn hash(&self, key: u64) -> u64 {
         let product = u128::from(key ^ self.seed) * u128::from(self.factor);
-        (((product >> 64) as u64 ^ product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            >> self.shift) as usize
+        ((product >> 64) as u64 ^ product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// The first of the slots that may hold a key.
+    #[inline]
+    fn slot(&self, hash: u64) -> usize {
+        (hash >> self.shift) as usize
+    }
+
+    /// The word and the bit of the filter.
+    #[inline]
+    fn bit(&self, hash: u64) -> (usize, u64) {
+        ((hash >> (self.shift + 6 - FILTER)) as usize, 1 << (hash >> (self.shift - FILTER) & 63))
     }
 
     /// A later entry of the same pair replaces an earlier one.
@@ -62,7 +82,10 @@ impl Pairs {
             *self = larger;
         }
         let key = key(left, right);
-        let mut at = self.slot(key);
+        let hash = self.hash(key);
+        let (word, bit) = self.bit(hash);
+        self.filter[word] |= bit;
+        let mut at = self.slot(hash);
         while self.slots[at].0 != key && self.slots[at].0 != u64::MAX {
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -85,8 +108,13 @@ impl Pairs {
     #[inline]
     pub(super) fn find(&self, left: u32, right: u32) -> Merge {
         let key = key(left, right);
+        let hash = self.hash(key);
+        let (word, bit) = self.bit(hash);
+        if self.filter[word] & bit == 0 {
+            return NO_MERGE;
+        }
         let mask = self.slots.len() - 1;
-        let mut at = self.slot(key) & mask;
+        let mut at = self.slot(hash) & mask;
         loop {
             let (found, merge) = self.slots[at];
             if found == key {
