@@ -45,7 +45,9 @@ def texts() -> dict[str, str]:
 def _django() -> Path:
     found = find_spec("django")
     if found is None or found.origin is None:
-        raise InfengError('Django is not there: perf.peers.environment.use("tokenizers") comes first')
+        raise InfengError(
+            'Django is not there: perf.peers.environment.use("tokenizers") comes first'
+        )
     return Path(found.origin).parent
 
 

@@ -28,8 +28,12 @@ def repeated(unit):
 
 ADVERSARIAL = {
     **{f"{unit!r}": repeated(unit) for unit in ["a", " ", "\n", "'", "0", "漢", "🙂", "\u0301"]},
-    **{f"{unit!r}": repeated(unit) for unit in ["ab", "!", "A", "\x00", "▁", "<|im_end|>", "<|im_"]},
-    **{f"{unit!r}": repeated(unit) for unit in ["e\u0301", "  a", "'s", "\r\n", "ﬁ", "[MASK", "각"]},
+    **{
+        f"{unit!r}": repeated(unit) for unit in ["ab", "!", "A", "\x00", "▁", "<|im_end|>", "<|im_"]
+    },
+    **{
+        f"{unit!r}": repeated(unit) for unit in ["e\u0301", "  a", "'s", "\r\n", "ﬁ", "[MASK", "각"]
+    },
     "letters": random_from("abcdefghijklmnopqrstuvwxyz"),
     "common letters": random_from("etaoin"),
     "Han": random_from([chr(code) for code in range(0x4E00, 0x9FA5)]),

@@ -69,7 +69,10 @@ impl Pairs {
     /// The word and the bit of the filter.
     #[inline]
     fn bit(&self, hash: u64) -> (usize, u64) {
-        ((hash >> (self.shift + 6 - FILTER)) as usize, 1 << (hash >> (self.shift - FILTER) & 63))
+        (
+            (hash >> (self.shift + 6 - FILTER)) as usize,
+            1 << (hash >> (self.shift - FILTER) & 63),
+        )
     }
 
     /// A later entry of the same pair replaces an earlier one.
