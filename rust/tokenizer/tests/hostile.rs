@@ -37,7 +37,10 @@ fn bounded(document: &Value, text: &str) -> Result<usize, String> {
     let seconds = cpu_seconds() - start;
     assert!(seconds < MOST_SECONDS, "{seconds} s: {bytes:.300}");
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
     let kib: usize = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(kib * 1024 < MOST_BYTES, "{kib} KiB: {bytes:.300}");
     if let Err(message) = &result {
@@ -66,9 +69,18 @@ fn merges_in_a_circle_end() {
     // What a merge makes is what it took, or what makes it.
     let circles: [(&[&str], &[(&str, &str)]); 4] = [
         (&["a", "b", ""], &[("a", ""), ("", "a"), ("", "")]),
-        (&["a", "b", "ab", "aba"], &[("ab", "a"), ("a", "b"), ("a", "ba")]),
-        (&["a", "b", "ab", "abab", "aba"], &[("ab", "ab"), ("aba", "b"), ("ab", "a"), ("a", "b")]),
-        (&["a", "b", "aa", "aaa"], &[("aa", "a"), ("a", "aa"), ("a", "a")]),
+        (
+            &["a", "b", "ab", "aba"],
+            &[("ab", "a"), ("a", "b"), ("a", "ba")],
+        ),
+        (
+            &["a", "b", "ab", "abab", "aba"],
+            &[("ab", "ab"), ("aba", "b"), ("ab", "a"), ("a", "b")],
+        ),
+        (
+            &["a", "b", "aa", "aaa"],
+            &[("aa", "a"), ("a", "aa"), ("a", "a")],
+        ),
     ];
     for (vocab, merges) in circles {
         // Either way it ends; each merge leaves one symbol less.
@@ -76,7 +88,10 @@ fn merges_in_a_circle_end() {
             assert!((1..=long.len()).contains(&count));
         }
     }
-    let mut prefixed = merging(&["a", "b", "##", "##a", "##b"], &[("a", "##"), ("##", "##")]);
+    let mut prefixed = merging(
+        &["a", "b", "##", "##a", "##b"],
+        &[("a", "##"), ("##", "##")],
+    );
     prefixed["model"]["continuing_subword_prefix"] = json!("##");
     let _ = bounded(&prefixed, &long);
 }
@@ -104,14 +119,29 @@ fn sizes_that_a_document_claims_are_not_believed() {
     let claims = [
         ("/model/vocab/a", json!(1_000_000_000)),
         ("/padding", json!({"strategy": {"Fixed": 1u64 << 40}})),
-        ("/padding", json!({"strategy": "BatchLongest", "direction": "Right",
-            "pad_to_multiple_of": 1u64 << 40, "pad_id": 0, "pad_type_id": 0, "pad_token": "a"})),
-        ("/truncation", json!({"max_length": 1u64 << 40, "stride": 1u64 << 39,
-            "strategy": "LongestFirst", "direction": "Right"})),
+        (
+            "/padding",
+            json!({"strategy": "BatchLongest", "direction": "Right",
+            "pad_to_multiple_of": 1u64 << 40, "pad_id": 0, "pad_type_id": 0, "pad_token": "a"}),
+        ),
+        (
+            "/truncation",
+            json!({"max_length": 1u64 << 40, "stride": 1u64 << 39,
+            "strategy": "LongestFirst", "direction": "Right"}),
+        ),
         // A trie of four gigabytes, of which there are but a few bytes.
-        ("/normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "/////wAAAAA="})),
-        ("/normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "AAAAgAAAAAA="})),
-        ("/post_processor/special_tokens/cls/ids", json!([4_000_000_000u32])),
+        (
+            "/normalizer",
+            json!({"type": "Precompiled", "precompiled_charsmap": "/////wAAAAA="}),
+        ),
+        (
+            "/normalizer",
+            json!({"type": "Precompiled", "precompiled_charsmap": "AAAAgAAAAAA="}),
+        ),
+        (
+            "/post_processor/special_tokens/cls/ids",
+            json!([4_000_000_000u32]),
+        ),
     ];
     for (pointer, value) in claims {
         let result = bounded(&with(pointer, value), "abc");
@@ -140,7 +170,10 @@ fn regexes_without_end_are_errors() {
         // A linear engine may find that nothing matches; one that goes back has its limit.
         given_up.extend(bounded(&split(regex), &text).err());
     }
-    assert!(given_up.iter().any(|m| m.contains("takes too long")), "{given_up:?}");
+    assert!(
+        given_up.iter().any(|m| m.contains("takes too long")),
+        "{given_up:?}"
+    );
     for regex in [
         "a{1000000000}".to_owned(),
         "(((((a{999}){999}){999}){999}){999}){999}".to_owned(),

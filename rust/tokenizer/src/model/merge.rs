@@ -101,7 +101,9 @@ fn merge_lanes<const LANES: usize>(
         }
     }
     loop {
-        let least = orders.iter().fold(NO_PAIR, |least, order| least.min(*order));
+        let least = orders
+            .iter()
+            .fold(NO_PAIR, |least, order| least.min(*order));
         if least == NO_PAIR {
             break;
         }
