@@ -25,10 +25,12 @@ _MOST = 4_000_000
 
 def models() -> dict[str, Path]:
     """Each family's tokenizer.json; those that the build could not get are missing."""
-    found = {}
-    for line in (Path(__file__).with_name("models.txt")).read_text().splitlines():
+    found: dict[str, Path] = {}
+    for line in Path(__file__).with_name("models.txt").read_text().splitlines():
         name, *paths = line.split()
-        found |= {name: _ROOT / path for path in paths if path.endswith("tokenizer.json")}
+        for path in paths:
+            if path.endswith("tokenizer.json"):
+                found[name] = _ROOT / path
     return {name: found[name] for name in MODELS if name in found}
 
 

@@ -25,7 +25,7 @@ const FILTER: u32 = 2;
 /// Linear probing over a table that is at most three quarters full.
 pub(super) struct Pairs {
     slots: Vec<(u64, Merge)>,
-    /// A bit for each pair by its hash, eight bits a pair or more: most pairs that are asked for
+    /// A bit for each pair by its hash, four bits a slot: most pairs that are asked for
     /// do not merge, and learn it here from far less memory than the slots take.
     filter: Vec<u64>,
     shift: u32,
