@@ -6,7 +6,7 @@ rules_python's py_wheel needs programs that its Debian package leaves out.
 _ContentsInfo = provider(
     doc = "What a target is made of.",
     fields = {
-        "licenses": "depset of files: those of the crates that are linked in",
+        "notices": "depset of files: those of the crates that are linked in",
         "lines": "depset of 'KIND LABEL': the rules of all libraries",
     },
 )
@@ -21,11 +21,11 @@ def _contents_aspect_impl(target, ctx):
             if _ContentsInfo in dep:
                 below.append(dep[_ContentsInfo])
     line = "{} {}".format(ctx.rule.kind, str(target.label))
-    licenses = []
+    notices = []
     if ctx.rule.kind == "rust_library":
-        licenses = [f for f in ctx.rule.files.compile_data if f.basename.startswith(_LICENSES)]
+        notices = [f for f in ctx.rule.files.compile_data if f.basename.startswith(_LICENSES)]
     return [_ContentsInfo(
-        licenses = depset(licenses, transitive = [b.licenses for b in below]),
+        notices = depset(notices, transitive = [b.notices for b in below]),
         lines = depset([line], transitive = [b.lines for b in below]),
     )]
 
@@ -68,7 +68,7 @@ def _wheel_impl(ctx):
     for target, path in ctx.attr.dist_info.items():
         extra.append(target.files.to_list()[0])
         args.add("--dist-info", "{}={}".format(path, extra[-1].path))
-    for file in depset(transitive = [d[_ContentsInfo].licenses for d in ctx.attr.deps]).to_list():
+    for file in depset(transitive = [d[_ContentsInfo].notices for d in ctx.attr.deps]).to_list():
         extra.append(file)
         crate = file.dirname.split("/")[-1]
         args.add("--dist-info", "licenses/{}/{}={}".format(crate, file.basename, file.path))
