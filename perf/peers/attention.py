@@ -143,7 +143,7 @@ def variants() -> list[str]:
 
 def torch_steps(shape: Shape, layers: int) -> Mapping[str, Callable[[], object]]:
     """A step by each variant."""
-    import torch  # type: ignore[import-not-found]  # installed by environment.use
+    import torch
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)

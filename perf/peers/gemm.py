@@ -48,7 +48,7 @@ def main() -> int:
         environment.use("matmul")
         ggml = Ggml()
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        lines = [("M", "N", "K", "dtype", "who", "round", "us", "gops")]
+        lines: list[tuple[str, ...]] = [("M", "N", "K", "dtype", "who", "round", "us", "gops")]
         table = []
         for m in map(int, args.rows.split(",")):
             for n, k in LAYERS:
@@ -93,7 +93,7 @@ def measure(ggml: Ggml, m: int, n: int, k: int, rounds: int) -> Times:
 
     for name, make in peer_matmul.INT8.items():
         call = make(weight, x)
-        add("int8", name, call, lambda call=call: np.asarray(call(), np.float32).reshape(m, n))
+        add("int8", name, call, _result(call, m, n))
     for kind in ("Q8_0", "Q4_0", "Q4_1"):
         dtype = "int8" if kind == "Q8_0" else "int4"
         for repacked in (False, True):
@@ -116,6 +116,10 @@ def measure(ggml: Ggml, m: int, n: int, k: int, rounds: int) -> Times:
             times[key].append(_theirs(call))
     session.close()
     return times
+
+
+def _result(call: Callable[[], object], m: int, n: int) -> Callable[[], Floats]:
+    return lambda: np.asarray(call(), np.float32).reshape(m, n)
 
 
 def _ours(session: BenchSession, name: str) -> float:

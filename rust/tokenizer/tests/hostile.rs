@@ -67,7 +67,8 @@ fn merging(vocab: &[&str], merges: &[(&str, &str)]) -> Value {
 fn merges_in_a_circle_end() {
     let long = "ab".repeat(50_000);
     // What a merge makes is what it took, or what makes it.
-    let circles: [(&[&str], &[(&str, &str)]); 4] = [
+    type Merging<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+    let circles: [Merging; 4] = [
         (&["a", "b", ""], &[("a", ""), ("", "a"), ("", "")]),
         (
             &["a", "b", "ab", "aba"],
