@@ -71,7 +71,7 @@ impl Pairs {
     fn bit(&self, hash: u64) -> (usize, u64) {
         (
             (hash >> (self.shift + 6 - FILTER)) as usize,
-            1 << (hash >> (self.shift - FILTER) & 63),
+            1 << ((hash >> (self.shift - FILTER)) & 63),
         )
     }
 
