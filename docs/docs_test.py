@@ -7,12 +7,12 @@ import re
 from pathlib import Path, PurePosixPath
 
 import pytest
-from pages import Page, bazel_arguments, infeng_arguments, labels
+from pages import Page, bazel_arguments, infeng_arguments, labels, pages_of
 
 from infeng.cli.main import COMMANDS, parser_of
 
 ROOT = Path.cwd()  # of the run files
-PAGES = [Page.load(ROOT, p) for p in os.environ["PAGES"].split()]
+PAGES = pages_of(ROOT)
 # Every target of the packages that docs/BUILD.bazel lists, as Bazel knows them.
 TARGETS = set((ROOT / os.environ["TARGETS"]).read_text().split())
 PACKAGES = {t.partition(":")[0] for t in TARGETS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -98,6 +99,12 @@ class Page:
             for number, line in enumerate(_joined(block.text.splitlines())):
                 for words in _commands(line):
                     yield f"{block.page}:{block.line + number}", words
+
+
+def pages_of(root: Path) -> list[Page]:
+    """Those that PAGES names, which a BUILD file sets."""
+    # Bazel calls a file of the topmost package ./NAME.
+    return [Page.load(root, os.path.normpath(p)) for p in os.environ["PAGES"].split()]
 
 
 def _joined(lines: list[str]) -> Iterator[str]:

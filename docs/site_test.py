@@ -75,7 +75,9 @@ def leads_nowhere(page: str, link: str, pages: dict[str, Document], site: Path) 
 
 
 def test_every_page_is_there() -> None:
-    written = {p.removesuffix(".md") for p in os.environ["MARKDOWN"].split()} - {"README"}
+    written = {os.path.normpath(p).removesuffix(".md") for p in os.environ["MARKDOWN"].split()} - {
+        "README"
+    }
     written |= {f"docs/commands/{name}" for name in COMMANDS} | {"docs/server_reference"}
     built = {p.removesuffix(".html").replace("/index", "/README") for p in PAGES}
     assert built == written | {"404", "index"}

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages import Block, Page
+from pages import Block, pages_of
 
 ROOT = Path.cwd()  # of the run files
-PAGES = [Page.load(ROOT, p) for p in os.environ["PAGES"].split()]
+PAGES = pages_of(ROOT)
 QUICKSTART = "docs/quickstart.md"
 # What a page's reader has at hand.
 GIVEN = {"docs/tokenizer.md": 'texts = ["Hello", "the theatre in the rain"]\n'}
