@@ -230,8 +230,8 @@ size_t Engine::LogitsRows(std::span<const BatchItem> batch, LogitsMode mode) {
   size_t rows = 0;
   for (const BatchItem& item : batch) {
     // More rows than ids are an error that the step tells.
-    rows += mode == LogitsMode::kAll ? item.ids.size()
-                                     : std::min(item.logits_rows, item.ids.size());
+    rows +=
+        mode == LogitsMode::kAll ? item.ids.size() : std::min(item.logits_rows, item.ids.size());
   }
   return rows;
 }

@@ -142,9 +142,14 @@ TEST_P(Rollback, TheCacheIsAsIfNothingHadBeenWritten) {
   const auto drafts = RandomIds(20, kVocab, 2);
   const bool quantised = dtype == KvDtype::kInt8 || dtype == KvDtype::kInt4;
   // Inside a page, up to its end, and over its edge into one that is new; from an empty sequence.
-  for (const auto& [length, tried, kept] :
-       {std::tuple<size_t, size_t, size_t>{70, 9, 0}, {70, 9, 4}, {55, 9, 0}, {60, 9, 2},
-        {60, 20, 6}, {63, 1, 0}, {64, 8, 0}, {0, 7, 0}}) {
+  for (const auto& [length, tried, kept] : {std::tuple<size_t, size_t, size_t>{70, 9, 0},
+                                            {70, 9, 4},
+                                            {55, 9, 0},
+                                            {60, 9, 2},
+                                            {60, 20, 6},
+                                            {63, 1, 0},
+                                            {64, 8, 0},
+                                            {0, 7, 0}}) {
     Reader plain(*file, tier, dtype, adapter.get());
     Reader speculative(*file, tier, dtype, adapter.get());
     const auto all = std::span(ids);
@@ -220,8 +225,8 @@ TEST(Truncate, SeveralRowsOfASequenceAreVerifiedAndTakenBack) {
     std::vector<uint32_t> rows(ids.begin() + static_cast<ptrdiff_t>(at),
                                ids.begin() + static_cast<ptrdiff_t>(at + 4));
     rows.insert(rows.end(), wrong.begin(), wrong.begin() + static_cast<ptrdiff_t>(at % 12));
-    const std::vector<BatchItem> batch = {
-        {mate, std::span(ids).subspan(at, 2), kNoAdapter, 1}, {id, rows, kNoAdapter, rows.size()}};
+    const std::vector<BatchItem> batch = {{mate, std::span(ids).subspan(at, 2), kNoAdapter, 1},
+                                          {id, rows, kNoAdapter, rows.size()}};
     std::vector<float> logits;
     ASSERT_TRUE(engine->Step(batch, LogitsMode::kLast, &logits).ok());
     ASSERT_EQ(logits.size(), (1 + rows.size()) * kVocab);

@@ -86,9 +86,7 @@ def compare(
 ) -> tuple[float, Row]:
     """Without and with in turns. Raises InfengError if tokens or logprobs differ."""
     base = {"max_tokens": args.tokens, "logprobs": 0, **text.sampling}
-    asked = [
-        SamplingParams(**{**base, "seed": base.get("seed", 0) + i}) for i in range(batch)
-    ]
+    asked = [SamplingParams(**{**base, "seed": base.get("seed", 0) + i}) for i in range(batch)]
     times: list[tuple[float, float]] = []
     for number in range(args.rounds + 1):
         seconds, told, drafts = [], [], (0, 0)

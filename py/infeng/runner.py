@@ -354,9 +354,7 @@ class Runner:
             whole = prompt == 0 and plan.tokens == len(plan.rows) + drafts
             self._token_cost.observe(len(plan.rows), drafts, seconds if whole else None)
 
-    def _each_alone(
-        self, rows: list[Row], errors: dict[int, InfengError]
-    ) -> NDArray[np.float32]:
+    def _each_alone(self, rows: list[Row], errors: dict[int, InfengError]) -> NDArray[np.float32]:
         """A step that failed, row by row: whose fault it is fails alone. Without drafts, for it may
         be theirs."""
         for i, row in enumerate(rows):

@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--max-running", Limits.running, "requests in a step"),
         ("--max-queue", Limits.queue, "that may wait beyond those"),
         ("--step-tokens", Limits.step_tokens, "computed in one step"),
-        ("--mixed-tokens", Limits.mixed_tokens, "of prompts and drafts, in a step that continues answers"),
+        (
+            "--mixed-tokens",
+            Limits.mixed_tokens,
+            "of prompts and drafts, in a step that continues answers",
+        ),
     ):
         parser.add_argument(
             option, type=int, default=default, metavar="N", help=f"{text}: {default}"
