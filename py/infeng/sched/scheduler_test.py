@@ -272,6 +272,11 @@ class Twins(Scheduler):
         common = len(without.sequences)
         assert plan.sequences[:common] == without.sequences
         assert all(isinstance(change, Free) for change in plan.sequences[common:])
+        if self._private_pages > twin._private_pages:
+            # Pages for drafts: nobody waits for one, and each that runs can have its next.
+            assert not len(self.waiting)
+            free = self.limits.pages - self.pages_used + self.prefixes.evictable
+            assert free >= len(self.running)
         return plan
 
 
