@@ -20,14 +20,24 @@ from pathlib import Path
 
 from infeng.cli.console import print_table
 from infeng.errors import InfengError, one_line
-from infeng.files import atomic_write
 from infeng.generation import SamplingParams
 from infeng.llm import LLM
+from perf.peers.rows import write
 from perf.speculation.texts import Text, texts
 
 HANDBOOK = Path(__file__).parents[2] / "testdata/text_handbook/handbook_a.txt"
-COLUMNS = ("text", "repeats", "batch", "tokens", "proposed", "accepted", "tokens_per_s", "ratio")
-COLUMNS += ("low", "high")
+COLUMNS = (
+    "text",
+    "repeats",
+    "batch",
+    "tokens",
+    "proposed",
+    "accepted",
+    "tokens_per_s",
+    "ratio",
+    "low",
+    "high",
+)
 Row = tuple[str, ...]
 
 
@@ -45,11 +55,11 @@ def main() -> int:
     args = parser.parse_args()
     os.chdir(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
     try:
-        rows = [row for row in measure(args) if print(*row, file=sys.stderr) is None]
-        args.out.mkdir(parents=True, exist_ok=True)
-        with atomic_write(args.out / "speculation.csv") as file:
-            lines = [",".join(f'"{v}"' if "," in v else v for v in row) for row in [COLUMNS, *rows]]
-            file.write("".join(line + "\n" for line in lines).encode())
+        rows = []
+        for row in measure(args):
+            print(*row, file=sys.stderr)
+            rows.append(row)
+        write(args.out / "speculation.csv", COLUMNS, rows)
     except InfengError as e:
         print(f"speculation: {one_line(e)}", file=sys.stderr)
         return 1
