@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -178,6 +179,22 @@ def test_run_json(folder: Path) -> None:
     assert len(text.stderr.splitlines()) == 1 and "tokens/s" in text.stderr
     piped = infeng("run", *options, "--raw", input="Hello")
     assert piped.stdout == text.stdout
+
+
+def test_run_speculate(folder: Path) -> None:
+    options = ("run", "--model", folder / "int8.infq", "--greedy", "--raw", "--max-tokens", 200)
+    prompt = "the rain in the inn " * 5
+    plain = infeng_json(*options, prompt)
+    drafting = infeng_json(*options, "--speculate", 8, prompt)
+    assert drafting["ids"] == plain["ids"]
+    assert (plain["proposed"], plain["accepted"]) == (0, 0)
+    proposed, accepted = drafting["proposed"], drafting["accepted"]
+    assert 0 < accepted <= proposed
+    text = infeng(*options, "--speculate", 8, prompt)
+    assert text.stdout == plain["text"] + "\n"
+    assert re.search(r", \d+ of \d+ drafted accepted, ", text.stderr)
+    assert "drafted" not in infeng(*options, prompt).stderr
+    fails_in_one_line(*options, "--speculate", -1, "x", names="speculate is -1", code=2)
 
 
 def test_the_same_model_from_every_source(folder: Path) -> None:

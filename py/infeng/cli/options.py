@@ -86,6 +86,18 @@ def add_model_options(
     )
 
 
+def add_speculate_option(parser: argparse.ArgumentParser) -> None:
+    """--speculate."""
+    parser.add_argument(
+        "--speculate",
+        type=int,
+        default=0,
+        metavar="K",
+        help="try up to K tokens at once, looked up in the text so far: the same answer, faster "
+        "where it repeats; default: 0, off",
+    )
+
+
 def memory_size(text: str) -> int:
     """Bytes, of a number that may end with K, M or G (binary units)."""
     number, unit = (text[:-1], text[-1]) if text[-1:].upper() in "KMG" else (text, "")

@@ -480,6 +480,51 @@ def test_a_second_ctrl_c_stops(folder: Path) -> None:
         assert server.wait(10) == 130
 
 
+def test_drafts_change_no_answer(folder: Path, server: ServerProcess) -> None:
+    """With --speculate: the same texts, logprobs and ends, of JSON that keeps to a schema too."""
+    items = {"type": "array", "items": {"enum": ["the", "rain"]}, "minItems": 9, "maxItems": 30}
+    schema = {"type": "object", "properties": {"a": items}, "required": ["a"]}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    bodies = [
+        chat(model, max_tokens=200, seed=seed, logprobs=True, top_logprobs=2, **more)
+        for seed in range(2)
+        for model in ("small", "a")
+        for more in (
+            {"temperature": 0.0, "ignore_eos": True},
+            {"temperature": 0.4, "stop": ["the"], "frequency_penalty": 0.2},
+            {"temperature": 0.7, "response_format": form, "n": 2},
+            {"temperature": 0.0, "response_format": form, "logit_bias": {"40": 3}},
+        )
+    ]
+
+    def choices(server: ServerProcess, body: dict[str, Any]) -> Any:
+        status, answer, _ = server.request("/v1/chat/completions", body)
+        assert status == 200, answer
+        return answer["choices"]
+
+    wanted = [choices(server, body) for body in bodies]
+    adapters = folder / "adapters" / "*"
+    with ServerProcess(
+        "--model", folder / "small.infq", "--adapters", adapters, "--speculate", 8
+    ) as drafting:
+        assert [choices(drafting, body) for body in bodies] == wanted
+        chunks = sse(drafting, "/v1/chat/completions", bodies[0])
+        text = "".join(c["choices"][0]["delta"].get("content", "") for c in chunks)
+        assert text == wanted[0][0]["message"]["content"]
+        proposed = drafting.metric("infeng_draft_tokens")
+        assert 0 < drafting.metric("infeng_accepted_draft_tokens") < proposed
+        assert drafting.metric("infeng_kv_pages_used") == drafting.metric("infeng_kv_pages_cached")
+    # Some ended as JSON that the schema allows.
+    ended = [
+        json.loads(c["message"]["content"])
+        for answer, body in zip(wanted, bodies)
+        for c in answer
+        if "response_format" in body and c["finish_reason"] == "stop"
+    ]
+    assert all(set(value) == {"a"} for value in ended)
+    assert server.metric("infeng_draft_tokens") == 0
+
+
 def test_wrong_usage(folder: Path, tmp_path: Path) -> None:
     from infeng.testing.command import fails_in_one_line
 
@@ -491,6 +536,7 @@ def test_wrong_usage(folder: Path, tmp_path: Path) -> None:
     fails_in_one_line(*model, "--report", "r.json", names="--report", code=2)
     fails_in_one_line(*model, "--host", "256.0.0.1", names="cannot listen at 256.0.0.1")
     fails_in_one_line(*model, "--max-running", 0, names="running is 0", code=2)
+    fails_in_one_line(*model, "--speculate", -2, names="speculate is -2", code=2)
     broken = write_adapter(tmp_path / "broken", adapter_tensors(3))
     fails_in_one_line(*model, "--adapters", broken, names="adapter_model.safetensors")
 
