@@ -4,7 +4,7 @@
 //! What a file asks for and this crate has not is refused at load, by name.
 //! See rust/README.md for the map of modules and the algorithm.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod added;
 mod batch;
@@ -17,6 +17,7 @@ mod fast;
 mod json;
 mod load;
 mod model;
+mod near;
 mod normalize;
 mod post;
 mod prefix;
