@@ -127,6 +127,11 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::UnknownId`] for the first id that no token has.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
+        if !skip_special_tokens {
+            if let Some(text) = self.decode.decode_bytes(ids) {
+                return Ok(text);
+            }
+        }
         if let Some(&id) = ids.iter().find(|id| !self.decode.exists(**id)) {
             return Err(Error::UnknownId {
                 id,
