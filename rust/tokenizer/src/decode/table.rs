@@ -102,7 +102,9 @@ impl DecodeTable {
         this.starts
             .resize(vocab.id_end() + 1, this.bytes.len() as u32);
         if this.is_bytes() {
-            this.short = (0..vocab.id_end() as u32).map(|id| this.shortened(id)).collect();
+            this.short = (0..vocab.id_end() as u32)
+                .map(|id| this.shortened(id))
+                .collect();
         }
         Ok(this)
     }
@@ -236,8 +238,7 @@ impl DecodeTable {
 
 /// Bytes that are not UTF-8 become U+FFFD.
 fn text_of(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 impl Way {

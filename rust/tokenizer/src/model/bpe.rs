@@ -1,7 +1,7 @@
 //! BPE: the characters of a word, merged by rank.
 
-pub(crate) use super::merge::{Abreast, Scratch, ABREAST_LIMIT};
 use super::merge::{merge_abreast, merge_all, merge_short, SCAN_LIMIT};
+pub(crate) use super::merge::{Abreast, Scratch, ABREAST_LIMIT};
 use super::pairs::{Merge, Pairs};
 use super::vocab::Vocab;
 use super::{whole_word, Token, Unknown};

@@ -12,6 +12,11 @@ pub(crate) const SCAN_LIMIT: usize = 48;
 /// Words of more symbols than this are merged by rounds, if the merges allow it.
 const QUEUE_LIMIT: usize = 1000;
 
+/// Longer words are merged by parts of so many symbols, whose lists stay in the caches near the
+/// core, and which have so many in common with the next at least.
+const PART: usize = 4096;
+const OVERLAP: usize = 256;
+
 /// Buffers that outlive a word, so that words allocate nothing.
 #[derive(Default)]
 pub(crate) struct Scratch {
@@ -46,7 +51,14 @@ impl Scratch {
 pub(super) fn merge_all(merges: &Pairs, scratch: &mut Scratch) {
     if scratch.ids.len() <= SCAN_LIMIT {
         merge_by_scan(merges, scratch);
-    } else if scratch.ids.len() > QUEUE_LIMIT && merges.is_ascending() {
+    } else if scratch.ids.len() <= PART || !merge_by_parts(merges, scratch, PART, OVERLAP) {
+        merge_long(merges, scratch);
+    }
+}
+
+/// By the lists that are the best for many symbols.
+fn merge_long(merges: &Pairs, scratch: &mut Scratch) {
+    if scratch.ids.len() > QUEUE_LIMIT && merges.is_ascending() {
         merge_by_rounds(merges, scratch);
     } else {
         merge_by_queue(merges, scratch);
@@ -419,6 +431,90 @@ fn merge_by_rounds(merges: &Pairs, scratch: &mut Scratch) {
     lens.retain(|&len| len != 0);
 }
 
+/// As `merge_long`, part by part. Where the tokens of two overlapping parts have one in common,
+/// those of the first up to it and those of the second after it are the tokens of both together:
+/// see rust/README.md. If some have none in common, the symbols are as they were, and it gives false.
+fn merge_by_parts(merges: &Pairs, scratch: &mut Scratch, part: usize, overlap: usize) -> bool {
+    let symbols = std::mem::take(&mut scratch.ids);
+    let lens = std::mem::take(&mut scratch.lens);
+    // Tokens, and the symbol that each begins with.
+    let mut tokens: Vec<(u32, u32)> = Vec::new();
+    // The first of them that the next part has to do with.
+    let (mut begin, mut again) = (0, 0);
+    let all = loop {
+        let end = symbols.len().min(begin + part);
+        scratch.clear();
+        scratch.ids.extend_from_slice(&symbols[begin..end]);
+        scratch.lens.resize(end - begin, 1);
+        merge_long(merges, scratch);
+        let mut at = begin;
+        let found = scratch.ids.iter().zip(&scratch.lens).map(|(&id, &len)| {
+            at += len as usize;
+            (id, at - len as usize, at)
+        });
+        if begin == 0 {
+            tokens.extend(found.map(|(id, start, _)| (id, start as u32)));
+        } else if !splice(&mut tokens, again, found) {
+            break false;
+        }
+        if end == symbols.len() {
+            break true;
+        }
+        again = tokens
+            .partition_point(|token| token.1 as usize + overlap < end)
+            .saturating_sub(1);
+        let next = tokens[again].1 as usize;
+        if next <= begin {
+            break false;
+        }
+        begin = next;
+    };
+    (scratch.ids, scratch.lens) = (symbols, lens);
+    if all {
+        let ends = tokens.iter().skip(1).map(|token| token.1 as usize);
+        let mut ends = ends.chain([scratch.lens.len()]);
+        let old = std::mem::take(&mut scratch.lens);
+        scratch.clear();
+        for &(id, start) in &tokens {
+            let end = ends.next().unwrap_or(old.len());
+            scratch.ids.push(id);
+            scratch.lens.push(old[start as usize..end].iter().sum());
+        }
+    }
+    all
+}
+
+/// Puts the tokens of a part, by id, start and end, in the place of those from number `again` on,
+/// after the first that both have. Gives false if there is none.
+fn splice(
+    tokens: &mut Vec<(u32, u32)>,
+    again: usize,
+    found: impl Iterator<Item = (u32, usize, usize)>,
+) -> bool {
+    let mut known = again;
+    let mut common = false;
+    for (id, start, end) in found {
+        let (start, end) = (start as u32, end as u32);
+        if common {
+            tokens.push((id, start));
+            continue;
+        }
+        while tokens.get(known).is_some_and(|token| token.1 < start) {
+            known += 1;
+        }
+        // The last one of the part before ends where that part does, and is none to rely on.
+        match (tokens.get(known), tokens.get(known + 1)) {
+            (Some(token), Some(next)) if token.1 == start && next.1 == end => {
+                tokens.truncate(known + 1);
+                common = true;
+            }
+            (Some(_), Some(_)) => {}
+            _ => return false,
+        }
+    }
+    common
+}
+
 fn link_all(links: &mut Vec<Link>, count: u32) {
     links.clear();
     links.extend((0..count).map(|i| Link {
@@ -528,7 +624,7 @@ mod tests {
     #[test]
     fn all_loops_follow_the_definition() {
         let mut random = Random(7);
-        let mut ascending = 0;
+        let (mut ascending, mut by_parts) = (0, 0);
         for _ in 0..400 {
             let alphabet = 1 + random.below(4);
             let mut made: Vec<(u32, u32, u32, u32)> = Vec::new();
@@ -562,6 +658,15 @@ mod tests {
                 ascending += 1;
                 ways.push(merge_by_rounds);
             }
+            ways.push(|merges, scratch| {
+                if !merge_by_parts(merges, scratch, 24, 8) {
+                    merge_by_queue(merges, scratch);
+                }
+            });
+            scratch.clear();
+            word.iter().for_each(|id| scratch.push(*id, 1));
+            by_parts +=
+                usize::from(word.len() > 24 && merge_by_parts(&merges, &mut scratch, 24, 8));
             for merge in ways {
                 scratch.clear();
                 word.iter().for_each(|id| scratch.push(*id, 1));
@@ -572,5 +677,6 @@ mod tests {
             }
         }
         assert!(ascending > 50);
+        assert!(by_parts > 50);
     }
 }
