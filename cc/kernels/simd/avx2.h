@@ -124,6 +124,12 @@ inline __m256 MulPow2x8(__m256 p, __m256 t) {
   return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(a)), _mm256_castsi256_ps(b));
 }
 
+inline V MaxBits16(const V* a) {
+  float greatest[16];
+  for (int i = 0; i < 16; ++i) greatest[i] = ReduceMaxBits(a[i]);
+  return Load(greatest);
+}
+
 inline V MulPow2(V p, V t) { return {MulPow2x8(p.lo, t.lo), MulPow2x8(p.hi, t.hi)}; }
 
 inline V Round(V a) {

@@ -57,25 +57,34 @@ inline float Sum(V a) {
   return _mm_cvtss_f32(_mm_add_ss(s2, _mm_shuffle_ps(s2, s2, 1)));
 }
 
-// Sixteen trees at once; each addition pairs the same lanes as Sum.
-inline V Sum16(const V* a) {
+// Sixteen trees at once; each step joins the same lanes as Sum.
+template <class Join>
+inline V Join16(const V* a, Join join) {
   __m512 pair[8];
   for (int i = 0; i < 8; ++i) {
     const int first = i < 4 ? i : i + 4;
     const __m512 x = a[first].v;
     const __m512 y = a[first + 4].v;
-    pair[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
+    pair[i] = join(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
   }
   __m512 quad[4];
   for (int i = 0; i < 4; ++i) {
-    quad[i] = _mm512_add_ps(_mm512_shuffle_f32x4(pair[i], pair[i + 4], 0x88),
-                            _mm512_shuffle_f32x4(pair[i], pair[i + 4], 0xdd));
+    quad[i] = join(_mm512_shuffle_f32x4(pair[i], pair[i + 4], 0x88),
+                   _mm512_shuffle_f32x4(pair[i], pair[i + 4], 0xdd));
   }
-  const __m512 u = _mm512_add_ps(_mm512_shuffle_ps(quad[0], quad[1], 0x44),
-                                 _mm512_shuffle_ps(quad[0], quad[1], 0xee));
-  const __m512 v = _mm512_add_ps(_mm512_shuffle_ps(quad[2], quad[3], 0x44),
-                                 _mm512_shuffle_ps(quad[2], quad[3], 0xee));
-  return {_mm512_add_ps(_mm512_shuffle_ps(u, v, 0x88), _mm512_shuffle_ps(u, v, 0xdd))};
+  const __m512 u =
+      join(_mm512_shuffle_ps(quad[0], quad[1], 0x44), _mm512_shuffle_ps(quad[0], quad[1], 0xee));
+  const __m512 v =
+      join(_mm512_shuffle_ps(quad[2], quad[3], 0x44), _mm512_shuffle_ps(quad[2], quad[3], 0xee));
+  return {join(_mm512_shuffle_ps(u, v, 0x88), _mm512_shuffle_ps(u, v, 0xdd))};
+}
+
+inline V Sum16(const V* a) {
+  return Join16(a, [](__m512 x, __m512 y) { return _mm512_add_ps(x, y); });
+}
+
+inline V MaxBits16(const V* a) {
+  return Join16(a, [](__m512 x, __m512 y) { return MaxBits({x}, {y}).v; });
 }
 
 inline V MulPow2(V p, V t) {

@@ -148,6 +148,13 @@ inline V Sum16(const V* a) {
   return r;
 }
 
+// As Sum16, of ReduceMaxBits.
+inline V MaxBits16(const V* a) {
+  float greatest[16];
+  for (int i = 0; i < 16; ++i) greatest[i] = ReduceMaxBits(a[i]);
+  return Load(greatest);
+}
+
 // 2^(n/2) * 2^(n-n/2) * p where t = n + 1.5 * 2^23: overflow and denormals round as they should.
 inline V MulPow2(V p, V t) {
   for (int i = 0; i < 16; ++i) {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from infeng import LLM
 from infeng.adapter import convert_adapter
 from infeng.convert import Recipe, convert
+from infeng.serve import openapi, responses
 from infeng.serve.testing import ServerProcess
 from infeng.testing import small_model as small
 from infeng.testing.small_adapter import adapter_tensors, write_adapter
@@ -54,6 +57,56 @@ def llm(folder: Path) -> Iterator[LLM]:
         yield llm
 
 
+@pytest.fixture(autouse=True)
+def _answers_keep_to_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever JSON comes in these tests is of the form that the OpenAPI document tells."""
+    plain = ServerProcess.request
+
+    def request(self: ServerProcess, path: str, *args: Any, **more: Any) -> Any:
+        status, body, headers = plain(self, path, *args, **more)
+        if headers.get("content-type", "").startswith("application/json"):
+            form = response_model(path, status)
+            form.model_validate(body, strict=True)
+        return status, body, headers
+
+    monkeypatch.setattr(ServerProcess, "request", request)
+
+
+def response_model(path: str, status: int) -> type[BaseModel]:
+    """What the document says of a JSON response."""
+    template = "/v1/models/{name}" if path.startswith("/v1/models/") else path
+    found = [o for o in openapi.OPERATIONS if o.path == template]
+    if status in (404, 405, 500) and not (found and status in found[0].errors):
+        return responses.Failure  # no such route or method
+    (operation,) = found
+    if status == 200 or (operation.name == "health" and status == 503):
+        assert not isinstance(operation.answer, str)
+        return operation.answer
+    assert status in operation.errors, f"{path} is not said to give {status}"
+    return responses.Failure
+
+
+def test_the_document_tells_all_routes(server: ServerProcess) -> None:
+    status, told, _ = server.request("/openapi.json")
+    assert status == 200 and told == openapi.document()
+    # Every reference leads somewhere, and every schema is referred to.
+    text = json.dumps(told)
+    names = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert names == set(told["components"]["schemas"])
+    for path, methods in told["paths"].items():
+        for method in methods:
+            body: object = {} if method == "post" else None
+            status, answer, _ = server.request(path.replace("{name}", "small"), body)
+            if method == "get":
+                assert status == 200
+                continue
+            # An empty body lacks what the document requires; nothing more is asked for.
+            name = methods[method]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            required = told["components"]["schemas"][name.rpartition("/")[2]].get("required", [])
+            assert status == 400
+            assert answer["error"]["param"] == (required[0] if required else None), path
+
+
 def chat(model: str = "small", **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "Hello"}], **more}
 
@@ -63,7 +116,12 @@ def sse(server: ServerProcess, path: str, body: dict[str, Any]) -> list[dict[str
     assert status == 200 and headers["content-type"].startswith("text/event-stream")
     lines = [line for line in text.split("\n\n") if line]
     assert lines[-1] == "data: [DONE]"
-    return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    (form,) = (o.chunk for o in openapi.OPERATIONS if o.path == path)
+    assert form is not None
+    for chunk in chunks:
+        form.model_validate(chunk, strict=True)
+    return chunks
 
 
 def test_models(server: ServerProcess) -> None:

@@ -4,7 +4,7 @@
 //! What a file asks for and this crate has not is refused at load, by name.
 //! See rust/README.md for the map of modules and the algorithm.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod added;
 mod batch;
@@ -17,6 +17,7 @@ mod fast;
 mod json;
 mod load;
 mod model;
+mod near;
 mod normalize;
 mod post;
 mod prefix;
@@ -126,6 +127,11 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::UnknownId`] for the first id that no token has.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
+        if !skip_special_tokens {
+            if let Some(text) = self.decode.decode_bytes(ids) {
+                return Ok(text);
+            }
+        }
         if let Some(&id) = ids.iter().find(|id| !self.decode.exists(**id)) {
             return Err(Error::UnknownId {
                 id,

@@ -13,8 +13,9 @@ import sys
 from types import FrameType
 
 from infeng.cli.main import Parser
-from infeng.cli.options import KV_DTYPES, memory_size
+from infeng.cli.options import memory_size
 from infeng.errors import InfengError, one_line
+from infeng.memory import KV_DTYPES
 from infeng.sched import Limits
 from infeng.serve.adapters import find_adapters, model_name
 from infeng.serve.options import Options

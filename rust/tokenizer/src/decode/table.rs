@@ -20,11 +20,22 @@ enum Way {
 
 pub(crate) struct DecodeTable {
     way: Way,
+    /// Where `way` is `Bytes`: the bytes of each id and in the last how many, or that they are
+    /// more, or that no token has the id.
+    short: Vec<[u8; SHORT + 1]>,
     bytes: Vec<u8>,
     /// Where the bytes of an id begin; one more than there are ids.
     starts: Vec<u32>,
     kinds: Vec<Kind>,
 }
+
+/// The longest token that `short` holds, and what it says of others.
+const SHORT: usize = 15;
+const LONGER: u8 = 0xFE;
+const UNUSED: u8 = 0xFF;
+
+/// How many ids are decoded together.
+const TOGETHER: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -47,6 +58,7 @@ impl DecodeTable {
         let (way, replace) = Way::of(decoder);
         let mut this = Self {
             way,
+            short: Vec::new(),
             bytes: Vec::new(),
             starts: Vec::with_capacity(vocab.id_end() + 1),
             kinds: vec![Kind::Unused; vocab.id_end()],
@@ -89,7 +101,57 @@ impl DecodeTable {
         }
         this.starts
             .resize(vocab.id_end() + 1, this.bytes.len() as u32);
+        if this.is_bytes() {
+            this.short = (0..vocab.id_end() as u32)
+                .map(|id| this.shortened(id))
+                .collect();
+        }
         Ok(this)
+    }
+
+    fn shortened(&self, id: u32) -> [u8; SHORT + 1] {
+        let mut short = [0; SHORT + 1];
+        let bytes = self.slice(id);
+        short[SHORT] = match short.get_mut(..bytes.len()) {
+            _ if !self.exists(id) => UNUSED,
+            Some(start) if bytes.len() <= SHORT => {
+                start.copy_from_slice(bytes);
+                bytes.len() as u8
+            }
+            _ => LONGER,
+        };
+        short
+    }
+
+    /// The text of ids that are bytes put together; none if this is not so or some id is none.
+    pub(crate) fn decode_bytes(&self, ids: &[u32]) -> Option<String> {
+        if !self.is_bytes() {
+            return None;
+        }
+        let mut out = Vec::with_capacity(ids.len() * 5 + TOGETHER * (SHORT + 1));
+        for some in ids.chunks(TOGETHER) {
+            let mut at = out.len();
+            // Each is written as a whole, and the next one over what it has not.
+            out.resize(at + some.len() * (SHORT + 1), 0);
+            for &id in some {
+                let short = self.short.get(id as usize)?;
+                match short[SHORT] {
+                    UNUSED => return None,
+                    LONGER => {
+                        let (long, room) = (self.slice(id), out.len());
+                        out.resize(room + long.len(), 0);
+                        out[at..at + long.len()].copy_from_slice(long);
+                        at += long.len();
+                    }
+                    len => {
+                        out[at..=at + SHORT].copy_from_slice(short);
+                        at += usize::from(len);
+                    }
+                }
+            }
+            out.truncate(at);
+        }
+        Some(text_of(out))
     }
 
     /// Whether the text of ids is that of their bytes, one after the other.
@@ -107,8 +169,7 @@ impl DecodeTable {
                 for &id in ids {
                     bytes.extend_from_slice(self.slice(id));
                 }
-                String::from_utf8(bytes)
-                    .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+                text_of(bytes)
             }
             Way::Pieces { strip: ends } => {
                 let mut text = Vec::with_capacity(ids.size_hint().1.unwrap_or(0) * 5);
@@ -126,8 +187,7 @@ impl DecodeTable {
                 if !run.is_empty() {
                     text.extend_from_slice(run_text(run).as_bytes());
                 }
-                let text = String::from_utf8(text)
-                    .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+                let text = text_of(text);
                 match *ends {
                     Some((content, start, stop)) => strip(&text, content, start, stop).to_owned(),
                     None => text,
@@ -174,6 +234,11 @@ impl DecodeTable {
     pub(crate) fn is_special(&self, id: u32) -> bool {
         self.kinds.get(id as usize) == Some(&Kind::Special)
     }
+}
+
+/// Bytes that are not UTF-8 become U+FFFD.
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 impl Way {

@@ -52,6 +52,7 @@ impl Fast {
                 *merge = bpe.pair(left, right);
             }
         }
+        let any_missing = missing.contains(&true);
         let text = |id| vocab.token(id).and_then(bytes_of);
         let made: Vec<Vec<u8>> = bpe.made().filter_map(text).collect();
         let joins = Joins::new(made.iter().map(Vec::as_slice), missing);
@@ -82,6 +83,7 @@ impl Fast {
             split,
             compose,
             byte_ids,
+            any_missing,
             byte_pairs,
             char_ids: std::collections::HashMap::new(),
             fallback: None,
@@ -141,6 +143,7 @@ impl Fast {
             split,
             compose: false,
             byte_ids,
+            any_missing: false,
             byte_pairs: Vec::new(),
             char_ids,
             fallback: Some(fallback),

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
 
-use super::words::{Key, NONE};
+use super::words::{Key, NONE, SHORT};
+use crate::near::near;
 
-/// How many ids an entry holds. Longer results are not kept.
+/// How many ids an entry holds.
 pub(super) const MOST: usize = 4;
 
 /// The ids of a short string: half a cache line.
@@ -12,7 +13,7 @@ pub(super) const MOST: usize = 4;
 pub(super) struct Entry {
     /// 0: nothing.
     pub(super) key: Key,
-    /// Then `NONE`.
+    /// Then `NONE`. In a thread's own table the last may be `MANY` and the number of ids.
     pub(super) ids: [u32; MOST],
 }
 
@@ -21,6 +22,10 @@ pub(super) const EMPTY: Entry = Entry {
     ids: [NONE; MOST],
 };
 
+/// In place of an entry's last id: more than it holds, of which those from there on are elsewhere.
+const MANY: u32 = 1 << 31;
+const ELSEWHERE: usize = SHORT - (MOST - 1);
+
 impl Entry {
     pub(super) fn new(key: Key, ids: &[u32]) -> Self {
         let mut entry = Self { key, ..EMPTY };
@@ -28,10 +33,23 @@ impl Entry {
         entry
     }
 
+    /// How many ids there are, if they are more than it holds.
+    #[inline]
+    fn many(&self) -> Option<usize> {
+        let last = self.ids[MOST - 1];
+        (last & MANY != 0 && last != NONE).then_some((last & !MANY) as usize)
+    }
+
+    /// How many ids it holds.
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.ids.iter().filter(|id| **id != NONE).count()
+    }
+
     #[inline]
     pub(super) fn push_to(&self, out: &mut Vec<u32>) {
         // All, and those that are none away again: no branch has to guess how many.
-        let len = out.len() + self.ids.iter().filter(|id| **id != NONE).count();
+        let len = out.len() + self.count();
         out.extend_from_slice(&self.ids);
         out.truncate(len);
     }
@@ -42,42 +60,99 @@ impl Entry {
 #[derive(Clone, Copy)]
 struct Line([Entry; 2]);
 
-/// Lines of a thread's own table: 1 MB, of which text by its nature uses a small part most.
-const OWN: usize = 1 << 14;
+/// Lines of a thread's own table: 2 MB, of which text by its nature uses a small part most.
+const OWN: usize = 1 << 15;
 
 /// The table of one thread. A newer entry takes the place of an older one.
-pub(super) struct Own(Vec<Line>);
+pub(super) struct Own {
+    lines: Vec<Line>,
+    /// For each entry the ids that it does not hold itself.
+    elsewhere: Vec<[u32; ELSEWHERE]>,
+}
 
 impl Own {
     pub(super) fn new() -> Self {
-        Self(vec![Line([EMPTY; 2]); OWN])
+        Self {
+            lines: vec![Line([EMPTY; 2]); OWN],
+            elsewhere: vec![[0; ELSEWHERE]; 2 * OWN],
+        }
     }
 
+    /// The entry of a string, if it is there and holds all ids.
     #[inline]
-    pub(super) fn get(&self, key: Key, hash: u64) -> Option<&Entry> {
-        let Line([newer, older]) = &self.0[slot(hash)];
+    pub(super) fn few(&self, key: Key, hash: u64) -> Option<&Entry> {
+        let Line([newer, older]) = &self.lines[slot(hash)];
         // Which of the two it is depends on the text, so no branch guesses it.
-        let entry = &[older, newer][usize::from(newer.key == key)];
-        (entry.key == key).then_some(entry)
+        let entry = [newer, older][usize::from(newer.key != key)];
+        (entry.key == key && entry.many().is_none() && key != 0).then_some(entry)
     }
 
-    /// Brings near what `get` will look at; what it gives means nothing.
+    /// Appends the ids of a string, if they are there.
     #[inline]
-    pub(super) fn touch(&self, hash: u64) -> u32 {
-        self.0[slot(hash)].0[0].key as u32
+    pub(super) fn append(&self, key: Key, hash: u64, out: &mut Vec<u32>) -> bool {
+        let slot = slot(hash);
+        let Line([newer, older]) = &self.lines[slot];
+        let way = usize::from(newer.key != key);
+        let entry = [newer, older][way];
+        if entry.key != key {
+            return false;
+        }
+        entry.push_to(out);
+        if let Some(count) = entry.many() {
+            out.truncate(out.len() - 1);
+            let rest = &self.elsewhere[2 * slot + way];
+            out.extend_from_slice(&rest[..(count - (MOST - 1)).min(ELSEWHERE)]);
+        }
+        true
+    }
+
+    /// Brings near what `append` will look at.
+    #[inline]
+    pub(super) fn near(&self, hash: u64) {
+        near(&self.lines, slot(hash));
     }
 
     /// Whether an entry is there.
     #[inline]
     pub(super) fn has(&self, key: Key, hash: u64) -> bool {
-        let Line([newer, older]) = &self.0[slot(hash)];
+        let Line([newer, older]) = &self.lines[slot(hash)];
         (newer.key == key) | (older.key == key)
     }
 
+    /// Keeps an entry of the shared table.
     #[inline]
-    pub(super) fn put(&mut self, hash: u64, entry: Entry) {
-        let Line([newer, older]) = &mut self.0[slot(hash)];
-        *older = std::mem::replace(newer, entry);
+    pub(super) fn put_entry(&mut self, hash: u64, entry: Entry) {
+        let slot = slot(hash);
+        self.make_room(slot);
+        self.lines[slot].0[0] = entry;
+    }
+
+    /// Moves the newer entry of a line to the place of the older.
+    #[inline]
+    fn make_room(&mut self, slot: usize) {
+        let Line([newer, older]) = &mut self.lines[slot];
+        if newer.many().is_some() {
+            self.elsewhere[2 * slot + 1] = self.elsewhere[2 * slot];
+        }
+        *older = *newer;
+    }
+
+    /// Keeps the ids of a string; they are not more than its bytes.
+    #[inline]
+    pub(super) fn put(&mut self, key: Key, hash: u64, ids: &[u32]) {
+        let slot = slot(hash);
+        self.make_room(slot);
+        let newer = &mut self.lines[slot].0[0];
+        if ids.len() <= MOST {
+            *newer = Entry::new(key, ids);
+        } else if let (Some(first), Some(rest)) = (
+            ids.get(..MOST - 1),
+            self.elsewhere[2 * slot].get_mut(..ids.len() - (MOST - 1)),
+        ) {
+            *newer = Entry::new(key, first);
+            newer.ids[MOST - 1] = MANY | ids.len() as u32;
+            rest.copy_from_slice(&ids[MOST - 1..]);
+        }
     }
 }
 
@@ -160,6 +235,12 @@ impl Shared {
         Self((0..SHARED).map(|_| Slot::default()).collect())
     }
 
+    /// Brings near what `get` will look at.
+    #[inline]
+    pub(super) fn near(&self, hash: u64) {
+        near(&self.0, (hash as usize >> 20) & (SHARED - 1));
+    }
+
     fn slot(&self, hash: u64) -> &Slot {
         &self.0[(hash as usize >> 20) & (SHARED - 1)]
     }
@@ -181,7 +262,9 @@ impl Shared {
         (before == after && before % 2 == 0).then_some(entry)
     }
 
-    pub(super) fn put(&self, hash: u64, entry: Entry) {
+    /// Keeps up to `MOST` ids.
+    pub(super) fn put(&self, hash: u64, key: Key, ids: &[u32]) {
+        let entry = Entry::new(key, ids);
         let slot = self.slot(hash);
         let version = slot.version.load(Ordering::Relaxed);
         // Another writer is at it: its entry is as good.
@@ -214,6 +297,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn own_entries_keep_as_many_ids_as_a_string_has_bytes() {
+        let mut own = Own::new();
+        let ids: Vec<u32> = (0..SHORT as u32).collect();
+        // Of one line, so that each takes the place of the one before the last.
+        for count in (1..=SHORT).chain((1..=SHORT).rev()) {
+            let get = |own: &Own, key| {
+                let mut out = vec![77];
+                own.append(key, 0, &mut out).then_some(out)
+            };
+            own.put(count as Key, 0, &ids[..count]);
+            let expected = |count: usize| Some([&[77], &ids[..count]].concat());
+            assert_eq!(get(&own, count as Key), expected(count));
+            for other in (1..=SHORT).filter(|other| *other != count) {
+                let found = get(&own, other as Key);
+                assert!(found.is_none() || found == expected(other));
+                assert_eq!(found.is_some(), own.has(other as Key, 0));
+            }
+        }
+    }
+
+    #[test]
     fn threads_see_whole_entries_or_none() {
         let shared = Shared::new();
         std::thread::scope(|scope| {
@@ -226,7 +330,7 @@ mod tests {
                         let key = (Key::from(n) << 64) | Key::from(n);
                         match shared.get(key, 0) {
                             Some(entry) => assert_eq!(entry.ids, [n; MOST]),
-                            None => shared.put(0, Entry::new(key, &[n; MOST])),
+                            None => shared.put(0, key, &[n; MOST]),
                         }
                     }
                 });

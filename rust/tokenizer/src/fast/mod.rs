@@ -4,6 +4,7 @@
 //! behind a known split pattern, and for BPE over characters as SentencePiece models have it.
 //! tests/fast.rs holds the two ways against each other. rust/README.md has the reasons.
 
+mod ahead;
 mod build;
 mod cache;
 mod joins;
@@ -22,7 +23,7 @@ use crate::normalize::Normalizer;
 use crate::pretok::scan::Scanner;
 use crate::text::Text;
 use crate::unicode::{stable::Stable, Classes, IS_DIGIT};
-use cache::{Entry, Shared, MOST};
+use cache::{Shared, MOST};
 use joins::Joins;
 use state::Idle;
 pub(crate) use state::State;
@@ -55,9 +56,6 @@ enum Mark {
     MissingFirst,
 }
 
-/// How many words are looked up together.
-const AHEAD: usize = 16;
-
 /// The tables of the short way.
 pub(crate) struct Fast {
     split: Split,
@@ -65,6 +63,8 @@ pub(crate) struct Fast {
     compose: bool,
     /// The ids of single bytes, or of ASCII characters.
     byte_ids: Box<[u32; 256]>,
+    /// Whether some bytes have none.
+    any_missing: bool,
     /// What all pairs of bytes become.
     byte_pairs: Vec<Merge>,
     /// The ids of other characters, by their packed bytes, where words are of characters.
@@ -171,6 +171,12 @@ impl Fast {
         }
     }
 
+    /// What the bytes at `at` become.
+    #[inline(always)]
+    fn byte_pair(&self, bytes: &[u8], at: usize) -> Merge {
+        self.byte_pairs[(usize::from(bytes[at]) << 8) | usize::from(bytes[at + 1])]
+    }
+
     fn composed<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if !self.compose || text.is_ascii() || Stable::get().is_composed(text) {
             return Cow::Borrowed(text);
@@ -229,56 +235,6 @@ impl Run<'_> {
         }
     }
 
-    /// By several words at a time: first where they are, then all look-ups that are independent,
-    /// so that the processor waits for memory once and not for each.
-    fn words(&mut self, scanner: Scanner, text: &str, out: &mut Vec<u32>) {
-        let bytes = text.as_bytes();
-        let mut found = [(0, 0, 0); AHEAD];
-        let mut at = 0;
-        while at < text.len() {
-            let mut count = 0;
-            let begin = at;
-            let mut near = 0;
-            while count < AHEAD && at < text.len() {
-                let end = scanner.word_end(text, at);
-                found[count] = match end - at {
-                    ..=SHORT => {
-                        let key = key(bytes, at, end);
-                        let hash = self.fast.seeds.hash(key);
-                        // It comes from memory while the next words are looked for.
-                        near ^= self.state.own.touch(hash);
-                        (end, key, hash)
-                    }
-                    _ => (end, 0, 0),
-                };
-                count += 1;
-                at = end;
-            }
-            let found = &found[..count];
-            let mut known = 0u32;
-            for (n, &(_, key, hash)) in found.iter().enumerate() {
-                known |= u32::from(key == 0 || self.state.own.has(key, hash)) << n;
-            }
-            if known.count_ones() as usize + 1 < count {
-                for (n, &(_, _, hash)) in found.iter().enumerate() {
-                    if (known >> n) & 1 == 0 {
-                        near ^= self.fast.words.touch(hash);
-                    }
-                }
-            }
-            std::hint::black_box(near);
-            let mut start = begin;
-            for &(end, key, hash) in found {
-                if key == 0 {
-                    self.long_word(&bytes[start..end], false, out);
-                } else {
-                    self.word(&bytes[start..end], key, hash, out);
-                }
-                start = end;
-            }
-        }
-    }
-
     /// Digits first, and the pattern over what lies between: it sees no further.
     fn between_digits(&mut self, scanner: Scanner, digits: Digits, text: &str, out: &mut Vec<u32>) {
         let classes = Classes::get();
@@ -305,9 +261,8 @@ impl Run<'_> {
     /// A word of the pattern.
     #[inline]
     fn word(&mut self, word: &[u8], key: Key, hash: u64, out: &mut Vec<u32>) {
-        match self.state.own.get(key, hash) {
-            Some(entry) => entry.push_to(out),
-            None => self.new_word(word, key, hash, out),
+        if !self.state.own.append(key, hash, out) {
+            self.new_word(word, key, hash, out);
         }
     }
 
@@ -326,15 +281,12 @@ impl Run<'_> {
         } else {
             self.in_units(word, out);
         }
-        let ids = &out[before..];
-        if ids.len() <= MOST {
-            self.state.own.put(hash, Entry::new(key, ids));
-        }
+        self.state.own.put(key, hash, &out[before..]);
     }
 
     fn share(&self, key: Key, hash: u64, ids: &[u32]) {
         if (2..=MOST).contains(&ids.len()) {
-            self.fast.shared.put(hash, Entry::new(key, ids));
+            self.fast.shared.put(hash, key, ids);
         }
     }
 
@@ -397,8 +349,7 @@ impl Run<'_> {
         let plain = key(text, start, end);
         let key = plain | fast.unit;
         let hash = fast.seeds.hash(key);
-        if let Some(entry) = self.state.own.get(key, hash) {
-            entry.push_to(out);
+        if self.state.own.append(key, hash, out) {
             return;
         }
         let before = out.len();
@@ -415,10 +366,7 @@ impl Run<'_> {
             self.merged(&text[start..end], out);
             self.share(key, hash, &out[before..]);
         }
-        let ids = &out[before..];
-        if ids.len() <= MOST {
-            self.state.own.put(hash, Entry::new(key, ids));
-        }
+        self.state.own.put(key, hash, &out[before..]);
     }
 
     /// By merging.
@@ -438,9 +386,7 @@ impl Run<'_> {
                 self.general(unit, out);
                 return;
             }
-            let pair = |_: &[u32], at: usize| {
-                fast.byte_pairs[(usize::from(unit[at]) << 8) | usize::from(unit[at + 1])]
-            };
+            let pair = |_: &[u32], at: usize| fast.byte_pair(unit, at);
             let count = self.bpe.merge_short(ids, pair);
             out.extend_from_slice(&ids[..count]);
             return;

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::ahead::Ahead;
 use super::cache::{Own, OwnLong};
 use crate::model::Scratch;
 
@@ -9,6 +10,8 @@ pub(crate) struct State {
     pub(super) own: Own,
     pub(super) own_long: OwnLong,
     pub(super) scratch: Scratch,
+    /// Taken while it is used.
+    pub(super) ahead: Option<Box<Ahead>>,
 }
 
 /// States that no thread is using. A thread takes one for an input or a batch, so that there
@@ -26,6 +29,7 @@ impl Idle {
             own: Own::new(),
             own_long: OwnLong::new(),
             scratch: Scratch::default(),
+            ahead: None,
         })
     }
 

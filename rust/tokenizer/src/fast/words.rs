@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use crate::near::near;
+
 /// The longest string that is a key by value.
 pub(super) const SHORT: usize = 15;
 
@@ -129,11 +131,12 @@ impl Words {
         (self.keys[at], self.ids[at]) = (key, id);
     }
 
-    /// Brings near what `get` will look at first; what it gives means nothing.
+    /// Brings near what `get` will look at first.
     #[inline]
-    pub(super) fn touch(&self, hash: u64) -> u32 {
+    pub(super) fn near(&self, hash: u64) {
         let at = hash as usize & (self.keys.len() - 1);
-        self.keys[at] as u32 ^ self.ids[at]
+        near(&self.keys, at);
+        near(&self.ids, at);
     }
 
     /// The id of a short string, or `NONE`; `merged` if only merging counts.

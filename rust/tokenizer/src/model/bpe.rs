@@ -1,7 +1,7 @@
 //! BPE: the characters of a word, merged by rank.
 
-pub(crate) use super::merge::Scratch;
-use super::merge::{merge_all, merge_short, SCAN_LIMIT};
+use super::merge::{merge_abreast, merge_all, merge_short, SCAN_LIMIT};
+pub(crate) use super::merge::{Abreast, Scratch, ABREAST_LIMIT};
 use super::pairs::{Merge, Pairs};
 use super::vocab::Vocab;
 use super::{whole_word, Token, Unknown};
@@ -75,6 +75,19 @@ impl Bpe {
         pair: impl Fn(&[u32], usize) -> Merge,
     ) -> usize {
         merge_short(&self.merges, ids, pair)
+    }
+
+    /// Merges several short words side by side; see `merge_abreast`.
+    #[inline]
+    pub(crate) fn merge_abreast(
+        &self,
+        abreast: &mut Abreast,
+        count: usize,
+        symbols: impl Fn(usize, &mut [u32; ABREAST_LIMIT]) -> usize,
+        pair: impl Fn(usize, &[u32], usize) -> Merge,
+        done: impl FnMut(usize, &[u32]),
+    ) {
+        merge_abreast(&self.merges, abreast, count, symbols, pair, done);
     }
 
     /// Merges the symbols of `scratch`, whose lengths are not kept.

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::near::near;
+
 /// No rank, no id, no position.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -18,6 +20,13 @@ pub(crate) const NO_MERGE: Merge = Merge {
     rank: NONE,
     id: NONE,
 };
+
+/// A pair that may merge, and the first slot that may hold it.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    key: u64,
+    at: usize,
+}
 
 /// The filter has two to the power of this many bits for each slot.
 const FILTER: u32 = 2;
@@ -110,17 +119,38 @@ impl Pairs {
 
     #[inline]
     pub(super) fn find(&self, left: u32, right: u32) -> Merge {
+        let asked = self.filtered(left, right);
+        asked.map_or(NO_MERGE, |asked| self.answer(asked))
+    }
+
+    /// The pair, if it may merge, and where.
+    #[inline]
+    fn filtered(&self, left: u32, right: u32) -> Option<Asked> {
         let key = key(left, right);
         let hash = self.hash(key);
         let (word, bit) = self.bit(hash);
-        if self.filter[word] & bit == 0 {
-            return NO_MERGE;
+        let at = self.slot(hash);
+        (self.filter[word] & bit != 0).then_some(Asked { key, at })
+    }
+
+    /// The first half of `find`, after which the memory that the second needs is on its way.
+    #[inline]
+    pub(super) fn ask(&self, left: u32, right: u32) -> Option<Asked> {
+        let asked = self.filtered(left, right);
+        if let Some(asked) = asked {
+            near(&self.slots, asked.at);
         }
+        asked
+    }
+
+    /// The second half of `find`.
+    #[inline]
+    pub(super) fn answer(&self, asked: Asked) -> Merge {
         let mask = self.slots.len() - 1;
-        let mut at = self.slot(hash) & mask;
+        let mut at = asked.at & mask;
         loop {
             let (found, merge) = self.slots[at];
-            if found == key {
+            if found == asked.key {
                 return merge;
             }
             if found == u64::MAX {
