@@ -3,8 +3,8 @@
     tools/bazel run //perf/speculation -- [--speculate=8] [--rounds=5] [--threads=N] [--out=reports]
 
 Each text is answered without and with drafts, one after the other, round after round; a ratio is the median over
-the rounds of the time without over that with, of the whole answer, its prompt included. Eight at a time are a
-batch of eight seeds. Tokens and logprobs are compared too: if any differs, it fails. Writes speculation.csv
+the rounds of the time without over that with, of the whole answer, its prompt included; with one thread the
+CPU's time, so that what else the machine does matters less. Eight at a time are a batch of eight seeds. Tokens and logprobs are compared too: if any differs, it fails. Writes speculation.csv
 and prints the table."""
 
 from __future__ import annotations
@@ -122,14 +122,15 @@ def answer(
     llm: LLM, text: Text, asked: list[SamplingParams]
 ) -> tuple[float, list[list[object]], tuple[int, int]]:
     """Seconds, tokens with their logprobs, and tokens of drafts proposed and accepted."""
+    clock = time.process_time if llm.engine.threads == 1 else time.perf_counter
     llm.runner.drop_prefixes()
     ids = llm.encode(text.prompt, text.raw)
-    started = time.perf_counter()
+    started = clock()
     answers = [llm.answer(ids, params) for params in asked]
     for one in answers:
         llm.runner.submit(one)
     llm.runner.run(lambda: all(a.finish_reason is not None for a in answers))
-    spent = time.perf_counter() - started
+    spent = clock() - started
     llm.runner.settle()
     told: list[list[object]] = [[(e.id, e.logprobs) for e in a.events] for a in answers]
     return spent, told, (sum(a.proposed for a in answers), sum(a.accepted for a in answers))

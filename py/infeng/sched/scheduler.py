@@ -16,6 +16,8 @@ from infeng.sched.prefix import PrefixCache
 from infeng.sched.request import Limits, QueueFull, Request, TooLong
 from infeng.sched.residency import Residency
 
+_MARGIN = 1.25  # what drafts pay for a row is more than its cost, which is only known roughly
+
 
 class Scheduler:
     """Decides; whoever owns it carries out plan(), then tells advance() what was sampled.
@@ -186,7 +188,8 @@ class Scheduler:
             return
         budget = min(budget, self.limits.mixed_tokens)
         cost = self.token_cost * sum(row.count for row in rows)
-        price = cost / (1 + cost)  # in tokens: that of this step are had for its whole time
+        # In tokens, those of this step being had for its whole time.
+        price = _MARGIN * cost / (1 + cost)
         for i, row in enumerate(rows):
             request = row.request
             if budget < 1:
