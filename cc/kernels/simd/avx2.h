@@ -13,6 +13,7 @@ namespace {
 constexpr int kF32TileRows = 2;
 constexpr int kF32TileOutputs = 2;
 constexpr int kHeadsTile = 1;
+constexpr int kLoraRows = 2;  // by 16 of rank
 
 struct V {
   __m256 lo, hi;
@@ -20,7 +21,12 @@ struct V {
 
 inline V Set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 
-inline V Set2(float a, float b) { return {_mm256_set1_ps(a), _mm256_set1_ps(b)}; }
+inline V SetPair(const float* p) {
+  double pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  const __m256 both = _mm256_castpd_ps(_mm256_set1_pd(pair));
+  return {both, both};
+}
 
 inline V Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 

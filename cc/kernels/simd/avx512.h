@@ -13,6 +13,7 @@ namespace {
 constexpr int kF32TileRows = 4;
 constexpr int kF32TileOutputs = 4;
 constexpr int kHeadsTile = 4;
+constexpr int kLoraRows = 8;  // by 16 of rank
 
 struct V {
   __m512 v;
@@ -21,8 +22,10 @@ struct V {
 inline __mmask16 Mask16(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
 inline V Set1(float x) { return {_mm512_set1_ps(x)}; }
-inline V Set2(float a, float b) {
-  return {_mm512_mask_blend_ps(0xff00, _mm512_set1_ps(a), _mm512_set1_ps(b))};
+inline V SetPair(const float* p) {
+  double pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  return {_mm512_castpd_ps(_mm512_set1_pd(pair))};
 }
 inline V Load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline V LoadN(const float* p, size_t n) { return {_mm512_maskz_loadu_ps(Mask16(n), p)}; }

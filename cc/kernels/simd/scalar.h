@@ -16,6 +16,7 @@ namespace {
 constexpr int kF32TileRows = 2;
 constexpr int kF32TileOutputs = 2;
 constexpr int kHeadsTile = 1;
+constexpr int kLoraRows = 1;  // by 16 of rank
 
 struct V {
   float lane[16];
@@ -39,10 +40,10 @@ inline V Set1(float x) {
   return r;
 }
 
-// a in the lower eight lanes, b in the upper ones.
-inline V Set2(float a, float b) {
+// Even lanes p[0], odd lanes p[1].
+inline V SetPair(const float* p) {
   V r;
-  for (int i = 0; i < 16; ++i) r.lane[i] = i < 8 ? a : b;
+  for (int i = 0; i < 16; ++i) r.lane[i] = p[i % 2];
   return r;
 }
 

@@ -1,6 +1,6 @@
 //! The C ABI of `infeng_tokenizer`: what infeng_tokenizer.h declares and documents.
 //!
-//! The only unsafe code of the Rust side. No panic crosses the border: each entry that
+//! Unsafe code, as the border has it. No panic crosses the border: each entry that
 //! does work runs under `catch_unwind` and turns a panic into an error string; the rest
 //! are look-ups.
 

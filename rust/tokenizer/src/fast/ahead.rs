@@ -160,7 +160,8 @@ impl Run<'_> {
             abreast,
             ..
         } = ahead;
-        (units.clear(), merged.clear());
+        units.clear();
+        merged.clear();
         for hole in &*holes {
             let word = words[hole.word as usize];
             let (start, end) = (word.start as usize, word.end as usize);
