@@ -292,7 +292,7 @@ def undrafted(plan: Plan) -> list[Any]:
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(12, 40), st.sampled_from([1, 4, 16]))
 def test_drafts_displace_nothing(seed: int, pages: int, drafts: int) -> None:
     """Each plan is the one that a scheduler in the same state makes without drafts, but for them."""
