@@ -85,18 +85,24 @@ SequenceId Engine::NewSequence() {
   return Insert(std::make_unique<Sequence>(pages_.get(), max_positions()));
 }
 
-StatusOr<SequenceId> Engine::ForkSequence(SequenceId id, size_t length) {
-  const std::lock_guard lock(mutex_);
+StatusOr<Engine::Sequence*> Engine::Find(SequenceId id, size_t length) {
   const auto found = sequences_.find(id);
   if (found == sequences_.end()) return NotFound("no sequence has id " + std::to_string(id));
-  if (length > found->second->length) {
+  Sequence* sequence = found->second.get();
+  if (length > sequence->length) {
     return InvalidArgument("sequence " + std::to_string(id) + " has " +
-                           std::to_string(found->second->length) + " tokens, not " +
+                           std::to_string(sequence->length) + " tokens, not " +
                            std::to_string(length));
   }
+  return sequence;
+}
+
+StatusOr<SequenceId> Engine::ForkSequence(SequenceId id, size_t length) {
+  const std::lock_guard lock(mutex_);
+  INFENG_ASSIGN_OR_RETURN(const Sequence* parent, Find(id, length));
   try {
     auto fork = std::make_unique<Sequence>(pages_.get(), max_positions());
-    fork->pages.ShareFrom(found->second->pages, length);
+    fork->pages.ShareFrom(parent->pages, length);
     fork->length = length;
     return Insert(std::move(fork));
   } catch (const std::bad_alloc&) {
@@ -110,11 +116,22 @@ Status Engine::FreeSequence(SequenceId id) {
   return Status();
 }
 
+Status Engine::TruncateSequence(SequenceId id, size_t length) {
+  const std::lock_guard lock(mutex_);
+  INFENG_ASSIGN_OR_RETURN(Sequence * sequence, Find(id, length));
+  try {
+    sequence->pages.Cut(length);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory("a page to copy part of sequence " + std::to_string(id));
+  }
+  sequence->length = length;
+  return Status();
+}
+
 StatusOr<size_t> Engine::SequenceLength(SequenceId id) {
   const std::lock_guard lock(mutex_);
-  const auto found = sequences_.find(id);
-  if (found == sequences_.end()) return NotFound("no sequence has id " + std::to_string(id));
-  return found->second->length;
+  INFENG_ASSIGN_OR_RETURN(const Sequence* sequence, Find(id, 0));
+  return sequence->length;
 }
 
 StatusOr<AdapterId> Engine::AddAdapter(const std::string& name,
@@ -170,6 +187,11 @@ Status Engine::Validate(std::span<const BatchItem> batch) {
       adapter = std::move(known).value();
     }
     if (item.ids.empty()) return InvalidArgument(where() + "there are no ids");
+    if (item.logits_rows < 1 || item.logits_rows > item.ids.size()) {
+      return InvalidArgument(where() + std::to_string(item.logits_rows) +
+                             " rows of logits cannot come of " + std::to_string(item.ids.size()) +
+                             " ids");
+    }
     for (size_t j = 0; j < item.ids.size(); ++j) {
       if (item.ids[j] >= vocab_size()) {
         return InvalidArgument(where() + "ids[" + std::to_string(j) + "] is " +
@@ -182,7 +204,7 @@ Status Engine::Validate(std::span<const BatchItem> batch) {
           where() + std::to_string(sequence->length) + " + " + std::to_string(item.ids.size()) +
           " tokens are more than the model's " + std::to_string(max_positions()) + " positions");
     }
-    work_.push_back({sequence, item.ids, std::move(adapter)});
+    work_.push_back({sequence, item.ids, std::move(adapter), item.logits_rows});
   }
   return Status();
 }
@@ -205,9 +227,12 @@ Status Engine::TakePages() {
 }
 
 size_t Engine::LogitsRows(std::span<const BatchItem> batch, LogitsMode mode) {
-  if (mode == LogitsMode::kLast) return batch.size();
   size_t rows = 0;
-  for (const BatchItem& item : batch) rows += item.ids.size();
+  for (const BatchItem& item : batch) {
+    // More rows than ids are an error that the step tells.
+    rows +=
+        mode == LogitsMode::kAll ? item.ids.size() : std::min(item.logits_rows, item.ids.size());
+  }
   return rows;
 }
 
@@ -262,7 +287,7 @@ void Engine::Run(LogitsMode mode, float* logits) {
   };
   for (const Work& item : work_) {
     for (size_t i = 0; i < item.ids.size(); ++i) {
-      const bool wants = mode == LogitsMode::kAll || i + 1 == item.ids.size();
+      const bool wants = mode == LogitsMode::kAll || i + item.logits_rows >= item.ids.size();
       rows_.push_back({item.ids[i], item.sequence->length + i, item.sequence->pages.pages(),
                        item.adapter.get(), wants});
       wanted += wants ? 1 : 0;

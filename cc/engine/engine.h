@@ -54,10 +54,11 @@ struct BatchItem {
   SequenceId sequence;
   std::span<const uint32_t> ids;  // at least one
   AdapterId adapter = kNoAdapter;
+  size_t logits_rows = 1;  // with kLast: for so many of the last ids, from one to all
 };
 
 enum class LogitsMode {
-  kLast,  // a row for the last id of each item
+  kLast,  // rows for the last ids of each item
   kAll,   // a row for each id
 };
 
@@ -91,6 +92,11 @@ class Engine {
   StatusOr<SequenceId> ForkSequence(SequenceId id, size_t length);
   // Pages that no other sequence holds are free then. May be called between any two steps.
   Status FreeSequence(SequenceId id);
+  // Takes back all tokens of a sequence but the first `length`: it is as if they had never been
+  // read. Pages that it no longer reaches are free; one that it shares and would write is copied.
+  // Fails with NotFound, InvalidArgument (length beyond the sequence) or ResourceExhausted; then
+  // nothing has changed.
+  Status TruncateSequence(SequenceId id, size_t length);
   StatusOr<size_t> SequenceLength(SequenceId id);
 
   // Copies the matrices. Names are unique. Fails with InvalidArgument that names the target.
@@ -105,8 +111,8 @@ class Engine {
   // batch. logits is [rows][vocab_size], rows in the order of the items and their ids; once the
   // longest sequences and the largest batch have been seen, a step allocates nothing. Fails with
   // NotFound (sequence or adapter), InvalidArgument (no ids, an id outside the vocabulary, too long
-  // a sequence, a sequence twice, a wrong size of logits), ResourceExhausted, or Internal (logits
-  // that are not finite); then no sequence has changed.
+  // a sequence, a sequence twice, more rows of logits than ids, a wrong size of logits),
+  // ResourceExhausted, or Internal (logits that are not finite); then no sequence has changed.
   Status Step(std::span<const BatchItem> batch, LogitsMode mode, std::span<float> logits);
   // The same with a vector that becomes [rows][vocab_size], empty on failure.
   Status Step(std::span<const BatchItem> batch, LogitsMode mode, std::vector<float>* logits);
@@ -123,6 +129,7 @@ class Engine {
     Sequence* sequence;
     std::span<const uint32_t> ids;
     std::shared_ptr<const Adapter> adapter;
+    size_t logits_rows;
   };
 
   Engine(std::unique_ptr<ModelFile> file, Tier tier, int threads)
@@ -132,6 +139,8 @@ class Engine {
     return static_cast<size_t>(file_->config().max_position_embeddings);
   }
   SequenceId Insert(std::unique_ptr<Sequence> sequence);
+  // The sequence, which has `length` tokens or more.
+  StatusOr<Sequence*> Find(SequenceId id, size_t length);
   StatusOr<std::shared_ptr<const Adapter>> FindAdapter(AdapterId id);
   // Fills work_.
   Status Validate(std::span<const BatchItem> batch);

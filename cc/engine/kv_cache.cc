@@ -80,4 +80,16 @@ void PageTable::ShareFrom(const PageTable& other, size_t positions) {
   std::memcpy(data_[full], other.data_[full], pool_->page_bytes());
 }
 
+void PageTable::Cut(size_t positions) {
+  const size_t full = positions / kPagePositions;
+  if (positions % kPagePositions != 0 && pages_[full]->users > 1) {
+    Page* copy = pool_->Take();
+    std::memcpy(copy->data.data(), data_[full], pool_->page_bytes());
+    pool_->Give(pages_[full]);
+    pages_[full] = copy;
+    data_[full] = copy->data.data();
+  }
+  Resize(positions);
+}
+
 }  // namespace infeng

@@ -62,6 +62,11 @@ class PageTable {
   // std::bad_alloc, then it is empty.
   void ShareFrom(const PageTable& other, size_t positions);
 
+  // Holds the first `positions` of its positions from now on, and may write those after them: a
+  // page that is not full any more and has other users is copied. Throws std::bad_alloc, then it
+  // is as before.
+  void Cut(size_t positions);
+
   void* const* pages() const { return data_.data(); }
 
  private:

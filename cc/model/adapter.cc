@@ -19,13 +19,14 @@ int Exponent(std::span<const float> values) {
   return largest == 0 ? 0 : std::ilogb(largest);
 }
 
-// a [rank][k] to [rank / 8][kp / 2][2][8].
+// a [rank][k] to [rank / 8][kp / 2][8][2].
 AlignedBuffer<uint16_t> PackA(std::span<const float> a, size_t rank, size_t k, int exponent) {
   const size_t kp = RoundUp(k, 16);
   AlignedBuffer<uint16_t> packed(RoundUp(rank, 8) * kp);
   for (size_t r = 0; r < rank; ++r) {
     for (size_t i = 0; i < k; ++i) {
-      packed[r / 8 * kp * 8 + i * 8 + r % 8] = FloatToHalf(std::ldexp(a[r * k + i], -exponent));
+      const size_t at = r / 8 * kp * 8 + i / 2 * 16 + r % 8 * 2 + i % 2;
+      packed[at] = FloatToHalf(std::ldexp(a[r * k + i], -exponent));
     }
   }
   return packed;

@@ -18,9 +18,12 @@ T* Reserve(AlignedBuffer<T>* buffer, size_t size) {
   return buffer->data();
 }
 
-// Panels a thread takes at a time: enough to go round evenly, not so few that taking them costs.
+// Panels a thread takes at a time: enough to go round evenly, not so few that taking them costs. A
+// power of two, because kernels read the weights of some panels side by side.
 size_t Grain(size_t panels, int threads) {
-  return std::clamp<size_t>(panels / (4 * static_cast<size_t>(threads)), 1, 64);
+  constexpr size_t kMost = 64;
+  if (threads == 1) return kMost;
+  return std::bit_floor(std::clamp<size_t>(panels / (4 * static_cast<size_t>(threads)), 1, kMost));
 }
 
 }  // namespace

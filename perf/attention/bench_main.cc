@@ -63,6 +63,7 @@ void Step(benchmark::State& state, KvDtype dtype) {
     } while (under_test && planted.Due());
   }
   state.counters["tokens"] = static_cast<double>(shape.rows);
+  state.counters["layers"] = static_cast<double>(layers.shape().layers);
   state.counters["ops"] = layers.operations();
   state.counters["kv_bytes"] = layers.kv_bytes();
   state.counters["scratch_bytes"] = layers.scratch_bytes();

@@ -21,11 +21,11 @@ from typing import Any
 
 from infeng.cli.console import print_table
 from infeng.errors import InfengError, one_line
-from infeng.files import atomic_write
 from perf.driver.cores import Watch
 from perf.driver.pairs import Pair, Plan, measure
 from perf.driver.tasks import BenchProgram, PythonProgram, Task, binary
 from perf.peers import environment
+from perf.peers.rows import write
 
 # Heads of queries, of keys, and their dimension: of the default model, of Llama 8B.
 CONTEXTS = {(9, 3, 64): (512, 2048, 8192), (32, 8, 128): (512, 2048)}
@@ -81,9 +81,7 @@ def main() -> int:
         ]
         if not rows:
             raise InfengError(f"--only={args.only}: no shape of this name")
-        args.out.mkdir(parents=True, exist_ok=True)
-        with atomic_write(args.out / "attention.csv") as file:
-            file.write("".join(",".join(line) + "\n" for line in [COLUMNS, *rows]).encode())
+        write(args.out / "attention.csv", COLUMNS, rows)
     except InfengError as e:
         print(f"attention: {one_line(e)}", file=sys.stderr)
         return 1
@@ -104,9 +102,7 @@ def beside(shape: Shape, epochs: int) -> Iterator[tuple[str, ...]]:
     session = bench.start(())
     counts = session.slice(shape.benchmark("f16"), 1).counts
     session.close()
-    # The benchmark's layers, by the multiplications and additions that a layer has.
-    layers = round(counts["ops"] / operations(shape))
-    theirs = PythonProgram(lambda: torch_steps(shape, layers))
+    theirs = PythonProgram(lambda: torch_steps(shape, int(counts["layers"])))
     names = variants()
     plan = Plan(blocks=2, min_epochs=epochs, max_epochs=epochs)
     pairs = [
@@ -126,13 +122,6 @@ def beside(shape: Shape, epochs: int) -> Iterator[tuple[str, ...]]:
         key = (shape.op.lower(), shape.ctx, shape.heads_q, shape.heads_kv, shape.dim, dtype, name)
         ratios = (best.log_ratio, best.low, best.high)
         yield (*map(str, key), *(f"{math.exp(x):.2f}" for x in ratios))
-
-
-def operations(shape: Shape) -> float:
-    """Of a layer: four for each element of each query and each key that it sees (perf/attention)."""
-    rows = ROWS[shape.op]
-    keys = rows * shape.ctx - rows * (rows - 1) / 2
-    return 4.0 * keys * shape.heads_q * shape.dim
 
 
 def variants() -> list[str]:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from infeng.errors import InfengError
+from perf.sweeps.tokenizer.models import models as built
 
 MODELS = ("llama3", "qwen3", "gpt2", "gpt4", "smollm2", "gemma", "llama2", "e5")
 TEXTS = ("english", "code", "multilingual")
@@ -25,12 +26,7 @@ _MOST = 4_000_000
 
 def models() -> dict[str, Path]:
     """Each family's tokenizer.json; those that the build could not get are missing."""
-    found: dict[str, Path] = {}
-    for line in Path(__file__).with_name("models.txt").read_text().splitlines():
-        name, *paths = line.split()
-        for path in paths:
-            if path.endswith("tokenizer.json"):
-                found[name] = _ROOT / path
+    found = built(Path(__file__).with_name("models.txt"))
     return {name: found[name] for name in MODELS if name in found}
 
 

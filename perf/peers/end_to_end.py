@@ -12,15 +12,16 @@ import os
 import statistics
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from infeng import bench
 from infeng.cli.console import print_table
 from infeng.errors import InfengError, one_line
-from infeng.files import atomic_write
 from infeng.llm import LLM
 from infeng.models import default_gguf
 from perf.peers import llama_cpp
+from perf.peers.rows import write
 
 PROMPT, WRITTEN = 512, 32
 DEPTHS = (128, 2048)
@@ -40,8 +41,7 @@ def main() -> int:
     try:
         rates = measure(args.rounds)
         rows = table(rates)
-        args.out.mkdir(parents=True, exist_ok=True)
-        write(args.out / "end_to_end.csv", rates)
+        write(args.out / "end_to_end.csv", ("row", "test", "round", "tokens_per_s"), figures(rates))
     except InfengError as e:
         print(f"end_to_end: {one_line(e)}", file=sys.stderr)
         return 1
@@ -102,13 +102,11 @@ def table(rates: Rates) -> list[list[str]]:
     return rows
 
 
-def write(path: Path, rates: Rates) -> None:
-    """Every figure, in tokens per second. Raises InputError."""
-    lines = [("row", "test", "round", "tokens_per_s")]
+def figures(rates: Rates) -> Iterator[tuple[object, ...]]:
+    """Every one, in tokens per second."""
     for (row, test), values in rates.items():
-        lines += [(row, test, str(i + 1), f"{v:.2f}") for i, v in enumerate(values)]
-    with atomic_write(path) as file:
-        file.write("".join(",".join(line) + "\n" for line in lines).encode())
+        for i, value in enumerate(values):
+            yield row, test, i + 1, f"{value:.2f}"
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from infeng.cli.console import print_table
 from infeng.errors import InfengError, UsageError, one_line
-from infeng.files import atomic_write
 from perf.driver.tasks import BenchProgram, BenchSession, binary
 from perf.peers import environment, peer_matmul
 from perf.peers.ggml import Ggml
+from perf.peers.rows import write
 
 LAYERS = ((576, 576), (1536, 576), (576, 1536), (2048, 2048), (4096, 4096), (11008, 4096))
 _BENCH = binary("perf/sweeps/gemm/bench")
@@ -48,27 +48,19 @@ def main() -> int:
         environment.use("matmul")
         ggml = Ggml()
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        lines: list[tuple[str, ...]] = [("M", "N", "K", "dtype", "who", "round", "us", "gops")]
+        lines: list[tuple[object, ...]] = []
         table = []
         for m in map(int, args.rows.split(",")):
             for n, k in LAYERS:
                 times = measure(ggml, m, n, k, args.rounds)
                 table += list(rows(times, m, n, k))
                 lines += [
-                    (
-                        *map(str, (m, n, k)),
-                        dtype,
-                        who,
-                        str(i + 1),
-                        f"{s * 1e6:.2f}",
-                        _gops(s, m, n, k),
-                    )
+                    (m, n, k, dtype, who, i + 1, f"{s * 1e6:.2f}", _gops(s, m, n, k))
                     for (dtype, who), seconds in times.items()
                     for i, s in enumerate(seconds)
                 ]
-        args.out.mkdir(parents=True, exist_ok=True)
-        with atomic_write(args.out / "peers_gemm.csv") as file:
-            file.write("".join(",".join(line) + "\n" for line in lines).encode())
+        columns = ("M", "N", "K", "dtype", "who", "round", "us", "gops")
+        write(args.out / "peers_gemm.csv", columns, lines)
     except InfengError as e:
         print(f"gemm: {one_line(e)}", file=sys.stderr)
         return 1

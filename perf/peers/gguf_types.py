@@ -10,8 +10,6 @@ further than 0.5 % from llama.cpp's."""
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
 import re
 import subprocess
@@ -24,11 +22,11 @@ from infeng.cli.console import print_table
 from infeng.convert import Recipe, convert
 from infeng.convert.gguf_file import GgufFile
 from infeng.errors import InfengError, one_line
-from infeng.files import atomic_write
 from infeng.llm import LLM
 from infeng.models import default_gguf
 from infeng.perplexity import perplexity
 from perf.peers import llama_cpp
+from perf.peers.rows import write
 
 TYPES = "F32,F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q4_K,Q5_K,Q6_K"
 TEXT = Path(__file__).parents[2] / "testdata/text_handbook/handbook_a.txt"
@@ -53,11 +51,7 @@ def main() -> int:
             rows.append(row)
             print("  ".join(row), file=sys.stderr)
             good &= near
-        args.out.mkdir(parents=True, exist_ok=True)
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([HEAD, *rows])
-        with atomic_write(args.out / "gguf_types.csv") as file:
-            file.write(text.getvalue().encode())
+        write(args.out / "gguf_types.csv", HEAD, rows)
     except InfengError as e:
         print(f"gguf_types: {one_line(e)}", file=sys.stderr)
         return 1

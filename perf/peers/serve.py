@@ -26,9 +26,9 @@ from typing import Any
 from infeng import models
 from infeng.cli.console import print_table
 from infeng.errors import InfengError, one_line
-from infeng.files import atomic_write
 from infeng.serve.testing import ServerProcess
 from perf.peers import adapters, llama_cpp
+from perf.peers.rows import write
 
 STREAMS, TOKENS = 8, 64
 LOADS = ("base", "mixed")
@@ -50,10 +50,8 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             rows = compare(args, make_adapters(source, Path(folder)))
-        args.out.mkdir(parents=True, exist_ok=True)
-        with atomic_write(args.out / "serve_peers.csv") as file:
-            lines = [("server", "load", "round", "tokens_per_s", "p95_s"), *rows]
-            file.write("".join(",".join(map(str, line)) + "\n" for line in lines).encode())
+        columns = ("server", "load", "round", "tokens_per_s", "p95_s")
+        write(args.out / "serve_peers.csv", columns, rows)
     except InfengError as e:
         print(f"serve: {one_line(e)}", file=sys.stderr)
         return 1

@@ -24,9 +24,9 @@ from typing import Any
 
 from infeng.cli.console import print_table
 from infeng.errors import InfengError, one_line
-from infeng.files import atomic_write
 from perf.peers import corpora
 from perf.peers.environment import use
+from perf.peers.rows import write
 from perf.peers.tokenizer_packages import OURS, PACKAGES, REFERENCE, Loaded, exactness, load
 
 # Characters of a document; batches of the second half of a text.
@@ -285,11 +285,7 @@ def main() -> int:
         use("tokenizers")
         rows = medians(measured(options))
         out = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / options.out
-        out.mkdir(parents=True, exist_ok=True)
-        with atomic_write(out / "tokenizer_peers.csv") as file:
-            lines = [COLUMNS, *(tuple(row.values()) for row in rows)]
-            quoted = (",".join(str(v).replace(",", ";") for v in line) for line in lines)
-            file.write("".join(line + "\n" for line in quoted).encode())
+        write(out / "tokenizer_peers.csv", COLUMNS, [row.values() for row in rows])
     except InfengError as e:
         print(f"tokenizer: {one_line(e)}", file=sys.stderr)
         return 1

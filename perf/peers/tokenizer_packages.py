@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +14,27 @@ from infeng.native import Tokenizer
 OURS, REFERENCE = "infeng", "tokenizers"
 
 
-class Package:
+class Package(ABC):
     """A tokenizer of some package: `encode` one text, `batch` by as many threads as there are."""
 
     # Whether the special tokens of the model's template are put around a text always.
     template = False
 
+    @abstractmethod
     def __init__(self, path: Path, threads: int) -> None:
-        raise NotImplementedError
+        """path: of a tokenizer.json."""
 
+    @abstractmethod
     def encode(self, text: str) -> Any:
         """Ids in the form that is the cheapest of the package."""
-        raise NotImplementedError
 
+    @abstractmethod
     def batch(self, texts: list[str]) -> Any:
         """Ids of many texts in the form that is the cheapest of the package."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, ids: list[int]) -> str:
-        raise NotImplementedError
+        """The text of ids, with special tokens."""
 
     def ids(self, text: str) -> list[int]:
         return list(map(int, self.encode(text)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -76,7 +76,8 @@ class SamplingParams:
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """One new token. index: of the prompt. text: what it completes, maybe nothing.
+    """One new token. index: of the prompt. text: what it completes, maybe nothing. at: how many
+    tokens of the answer came before.
 
     finish_reason: why the sequence ended with this token, None while it goes on. logprobs: if
     asked for, (id, natural logarithm of its probability before any parameter) of the token, then
@@ -88,6 +89,7 @@ class Event:
     finish_reason: FinishReason | None
     logprobs: list[tuple[int, float]] | None = None
     error: InfengError | None = None
+    at: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +98,8 @@ class Result:
 
     ids: new tokens, the one that ended the answer too. text: without special tokens.
     ttft_ms: from the start to the first token. p95_ms: 95th percentile of the times from token
-    to token. tokens_per_s: after the first token."""
+    to token. tokens_per_s: after the first token. proposed, accepted: tokens of drafts that were
+    computed, and those of them that the answer has."""
 
     prompt_ids: list[int]
     ids: list[int]
@@ -106,6 +109,8 @@ class Result:
     ttft_ms: float
     p95_ms: float
     tokens_per_s: float
+    proposed: int = 0
+    accepted: int = 0
 
 
 class Constraint(Protocol):
@@ -142,6 +147,7 @@ class Answer:
         self.emit = emit or self.events.append
         self.constraint = constraint
         self.request: Request | None = None  # once it is submitted
+        self.proposed = self.accepted = 0  # tokens of drafts
         self._stream = stream
         self._eos_ids = eos_ids
         self._shown = 0
@@ -160,7 +166,21 @@ class Answer:
         if self.constraint is not None:
             self.constraint.take(token)
         chances = None if p.logprobs is None else logprobs(logits, token, p.logprobs)
-        return Event(self.index, token, self._append(token), self.finish_reason, chances)
+        at = len(self.ids)
+        return Event(self.index, token, self._append(token), self.finish_reason, chances, at=at)
+
+    def verify(self, logits: NDArray[np.float32], draft: Sequence[int]) -> Iterator[Event]:
+        """The next token and, while tokens are those of the draft, the ones after it.
+
+        logits: float32 [1 + draft][vocab], each row computed as if the draft before it were right.
+        Each token is chosen as take() does it, so that they are those without a draft."""
+        self.proposed += len(draft)
+        for i, row in enumerate(logits):
+            event = self.take(row)
+            self.accepted += i > 0
+            yield event
+            if event.finish_reason is not None or event.id not in draft[i : i + 1]:
+                return
 
     def _change(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         p = self.params
@@ -230,4 +250,6 @@ class Answer:
             ttft_ms=ttft * 1e3,
             p95_ms=float(np.percentile(gaps, 95) if len(gaps) else ttft) * 1e3,
             tokens_per_s=len(gaps) / total if total else len(self.times) / ttft if ttft else 0.0,
+            proposed=self.proposed,
+            accepted=self.accepted,
         )

@@ -68,6 +68,7 @@ class LLM:
         max_queue: int = 1 << 20,
         step_tokens: int = Limits.step_tokens,
         mixed_tokens: int = Limits.mixed_tokens,
+        speculate: int = 0,
         adapter_threads: int = 1,
         adapter_thread_start: Callable[[], None] | None = None,
     ) -> None:
@@ -79,10 +80,14 @@ class LLM:
         kv_memory: bytes for keys and values, the prefix cache among them; None takes a quarter of
         the free memory and at most 1 GiB, but room for one whole context if there is.
         adapter_memory: bytes for adapters, None without limit. adapter_thread_start: called in
-        each thread that loads adapters. The others are of sched.Limits.
+        each thread that loads adapters. speculate: tokens that a step may try of an answer beyond
+        the next one, looked up in prompt and answer; 0 for none. The tokens are the same, and come
+        faster where a text repeats itself. The others are of sched.Limits.
         Raises InputError, UsageError."""
         if threads != "auto" and threads < 1:
             raise UsageError(f"threads is {threads}: it must be at least 1")
+        if speculate < 0:
+            raise UsageError(f"speculate is {speculate}: it must be 0 (off) or more")
         name = None if model is None else str(model)
         file = models.resolve(name, dtype, *([watch] if watch else []))
         self.path = file.path
@@ -107,6 +112,7 @@ class LLM:
                 queue=max_queue,
                 step_tokens=max(step_tokens, max_running),
                 mixed_tokens=mixed_tokens,
+                draft_tokens=speculate,
             )
         except ValueError as e:
             raise UsageError(str(e)) from e

@@ -1,7 +1,7 @@
 """Random requests in any company are the same requests alone, bit for bit in logprobs.
 
 Random arrival, adapters, prompts with common beginnings, sampling, pieces of prompts, preemption,
-reloads of adapters, cancelled neighbours, threads. INFENG_REQUESTS says how many requests."""
+reloads of adapters, cancelled neighbours, threads, drafts. INFENG_REQUESTS says how many requests."""
 
 import dataclasses
 import os
@@ -35,7 +35,9 @@ class Ask:
 def asks(source: random.Random, llm: LLM, count: int, longest: int, tokens: int) -> list[Ask]:
     """Prompts of up to `longest` tokens, some of which begin alike, answers of up to `tokens`."""
     vocab = llm.engine.vocab_size
-    stems = [[source.randrange(3, vocab) for _ in range(longest)] for _ in range(4)]
+    stems = [[source.randrange(3, vocab) for _ in range(longest)] for _ in range(3)]
+    phrase = [source.randrange(3, vocab) for _ in range(7)]
+    stems.append((phrase * longest)[:longest])  # in which everything has been there before
     made = []
     for _ in range(count):
         prompt = source.choice(stems)[: source.randint(1, longest)]
@@ -79,6 +81,7 @@ def in_company(
     source: random.Random,
     pages: int,
     paths: dict[str, Path],
+    drafts: int = 0,
 ) -> tuple[list[list[Any]], LLM]:
     with open_model() as llm:
         page_bytes = llm.engine.kv_page_bytes
@@ -87,7 +90,8 @@ def in_company(
         kv_memory=pages * page_bytes,
         max_running=source.choice([6, 8, 16]),
         step_tokens=source.choice([16, 100, 256]),
-        mixed_tokens=source.choice([1, 7, 64]),
+        mixed_tokens=source.choice([1, 7, 64]) if not drafts else source.choice([7, 64]),
+        speculate=drafts,
     )
     answers: list[Answer] = []
     while len(answers) < len(wanted):
@@ -128,8 +132,8 @@ def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_small_model(small_folder: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "drafts"), [(1, 0), (2, 0), (3, 4), (4, 16)])
+def test_small_model(small_folder: Path, seed: int, drafts: int) -> None:
     paths = {n: small_folder / n for n in "abc"}
 
     def open_model(**options: Any) -> LLM:
@@ -138,14 +142,18 @@ def test_small_model(small_folder: Path, seed: int) -> None:
     source = random.Random(seed)
     with open_model() as llm:
         wanted = asks(source, llm, REQUESTS, longest=300, tokens=120)
-    together, llm = in_company(open_model, wanted, source, 9, paths)
+    together, llm = in_company(open_model, wanted, source, 9, paths, drafts)
     with llm:
         assert llm.runner.scheduler.preemptions > 0
         assert llm.runner.scheduler.prefixes.found_tokens > 0
+        counters = llm.runner.counters
+        # Some drafts are right, some are not.
+        assert (0 < counters.accepted_tokens < counters.draft_tokens) == (drafts > 0)
     assert together == alone(open_model, wanted)
 
 
-def test_default_model() -> None:
+@pytest.mark.parametrize("drafts", [0, 8])
+def test_default_model(drafts: int) -> None:
     paths = {n: Path("testdata/adapters", n) for n in ("json", "upper")}
 
     def open_model(**options: Any) -> LLM:
@@ -155,9 +163,10 @@ def test_default_model() -> None:
     with open_model() as llm:
         # A sixth of the small model's: the suite must stay quick.
         wanted = asks(source, llm, max(20, REQUESTS // 6), longest=44, tokens=40)
-    together, llm = in_company(open_model, wanted, source, 6, paths)
+    together, llm = in_company(open_model, wanted, source, 5, paths, drafts)
     with llm:
         assert llm.runner.scheduler.preemptions > 0
+        assert (llm.runner.counters.draft_tokens > 0) == (drafts > 0)
     assert together == alone(open_model, wanted)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -17,7 +17,8 @@ from infeng.adapter import Target
 from infeng.errors import InfengError, InputError, native_errors
 from infeng.generation import Answer, Event
 from infeng.native import Engine
-from infeng.sched import Fork, Limits, Plan, Request, Residency, Row, Scheduler, Version
+from infeng.sched import Cut, Fork, Limits, Plan, Request, Residency, Row, Scheduler, Version
+from infeng.token_cost import TokenCost
 
 T = TypeVar("T")
 _NO_ADAPTER = -1
@@ -45,11 +46,14 @@ class TimedOut(InfengError):
 
 @dataclasses.dataclass
 class Counters:
-    """Sums since the start. busy_s: spent in steps, step_s of it in the engine."""
+    """Sums since the start. busy_s: spent in steps, engine_s of it in the engine. draft_tokens:
+    computed because they might follow, accepted_tokens of them did."""
 
     steps: int = 0
     prompt_tokens: int = 0
     new_tokens: int = 0
+    draft_tokens: int = 0
+    accepted_tokens: int = 0
     busy_s: float = 0.0
     engine_s: float = 0.0
     adapter_s: float = 0.0
@@ -85,7 +89,10 @@ class Runner:
         self._sources: dict[Version, AdapterSource] = {}
         self._engine_ids: dict[Version, int] = {}
         self._sequences: dict[int, int] = {}  # the engine's id of each handle
-        self._logits = np.empty((limits.running, engine.vocab_size), np.float32)
+        # A row per request and per token of drafts; what is not used takes no memory.
+        rows = limits.running + min(limits.running * limits.draft_tokens, limits.mixed_tokens)
+        self._logits = np.empty((rows, engine.vocab_size), np.float32)
+        self._token_cost = TokenCost(self.scheduler.token_cost)
         self._ids = 0
         self._loader = ThreadPoolExecutor(adapter_threads, "adapters", adapter_thread_start)
         # Guards the scheduler and the tables; never held while the engine computes.
@@ -266,7 +273,9 @@ class Runner:
 
     def _change_sequences(self, plan: Plan) -> None:
         for change in plan.sequences:
-            if not isinstance(change, Fork):
+            if isinstance(change, Cut):
+                self.engine.truncate_sequence(self._sequences[change.handle], change.length)
+            elif not isinstance(change, Fork):
                 self.engine.free_sequence(self._sequences.pop(change.handle))
             elif change.parent is None:
                 self._sequences[change.handle] = self.engine.new_sequence()
@@ -281,44 +290,48 @@ class Runner:
             if version.retired:
                 self._sources.pop(version, None)
 
-    def _item(self, row: Row) -> tuple[int, NDArray[np.uint32], int]:
+    def _item(self, row: Row, draft: Sequence[int]) -> tuple[int, NDArray[np.uint32], int]:
         request = row.request
-        ids = np.array(request.tokens[row.start : row.start + row.count], np.uint32)
+        ids = request.tokens[row.start : row.start + row.count]
         adapter = _NO_ADAPTER if request.version is None else self._engine_ids[request.version]
-        return self._sequences[row.handle], ids, adapter
+        return self._sequences[row.handle], np.array([*ids, *draft], np.uint32), adapter
 
     def _compute(self, plan: Plan) -> None:
-        items = [self._item(row) for row in plan.rows]
+        drafts = [row.draft for row in plan.rows]
+        items = [self._item(row, draft) for row, draft in zip(plan.rows, drafts)]
+        rows = [1 + len(draft) for draft in drafts]  # of logits
         started, began = time.perf_counter(), self.clock()
         errors: dict[int, InfengError] = {}
         try:
-            logits = self.engine.step(items, out=self._logits)
+            logits = self.engine.step(items, out=self._logits, logits_rows=rows)
         except Exception:
-            logits = self._each_alone(items, errors)
-        self.counters.engine_s += time.perf_counter() - started
-        self.counters.steps += 1
-        sampled: list[int | None] = []
+            drafts, rows = [()] * len(rows), [1] * len(rows)
+            logits = self._each_alone(plan.rows, errors)
+        self._count(plan, sum(map(len, drafts)), time.perf_counter() - started)
+        sampled: list[list[int]] = []
         events: list[tuple[Answer, Event]] = []
+        ends = list(itertools.accumulate(rows))
         for i, row in enumerate(plan.rows):
-            self.counters.prompt_tokens += row.count if row.count > 1 else 0
+            sampled.append([])
             answer = self._answers.get(row.request)
-            token = None
-            if answer is not None and row.samples and i not in errors:
-                try:
-                    event = answer.take(logits[i])
-                except (ValueError, InfengError) as e:
-                    errors[i] = InputError(f"cannot choose a token: {e}")
-                else:
-                    token = event.id
-                    self.counters.new_tokens += 1
+            if not row.samples or i in errors:
+                continue
+            if answer is None:
+                sampled[i].append(0)  # cancelled meanwhile
+                continue
+            try:
+                for event in answer.verify(logits[ends[i] - rows[i] : ends[i]], drafts[i]):
+                    sampled[i].append(event.id)
                     events.append((answer, event))
-            elif answer is None and row.samples:
-                token = 0  # cancelled meanwhile
-            sampled.append(token)
+            except (ValueError, InfengError) as e:
+                errors[i] = InputError(f"cannot choose a token: {e}")
+            self.counters.new_tokens += len(sampled[i])
+            self.counters.draft_tokens += len(row.draft)
+            self.counters.accepted_tokens += max(0, len(sampled[i]) - 1)
         with self._changed:
-            for i, error in errors.items():
+            self.scheduler.token_cost = self._token_cost.value
+            for i in errors:
                 self.scheduler.finish(plan.rows[i].request)
-                self._fail(plan.rows[i].request, error)
             self.scheduler.advance(plan, sampled)
             for answer, event in events:
                 if event.finish_reason is not None and answer.request is not None:
@@ -326,16 +339,27 @@ class Runner:
                     self._answers.pop(answer.request, None)
         for answer, event in events:
             answer.emit(event)
+        with self._changed:
+            for i, error in errors.items():
+                self._fail(plan.rows[i].request, error)
         if self.observe_stage is not None:
             self.observe_stage("decode", began, self.clock())
 
-    def _each_alone(
-        self, items: list[tuple[int, NDArray[np.uint32], int]], errors: dict[int, InfengError]
-    ) -> NDArray[np.float32]:
-        """A step that failed, row by row: whose fault it is fails alone."""
-        for i, item in enumerate(items):
+    def _count(self, plan: Plan, drafts: int, seconds: float) -> None:
+        self.counters.engine_s += seconds
+        self.counters.steps += 1
+        prompt = sum(row.count for row in plan.rows if row.count > 1)
+        self.counters.prompt_tokens += prompt
+        if self.limits.draft_tokens:
+            whole = prompt == 0 and plan.tokens == len(plan.rows) + drafts
+            self._token_cost.observe(len(plan.rows), drafts, seconds if whole else None)
+
+    def _each_alone(self, rows: list[Row], errors: dict[int, InfengError]) -> NDArray[np.float32]:
+        """A step that failed, row by row: whose fault it is fails alone. Without drafts, for it may
+        be theirs."""
+        for i, row in enumerate(rows):
             try:
-                self.engine.step([item], out=self._logits[i : i + 1])
+                self.engine.step([self._item(row, ())], out=self._logits[i : i + 1])
             except MemoryError as e:
                 errors[i] = InputError(str(e) or "not enough memory")
             except Exception as e:

@@ -14,7 +14,20 @@ import re
 import subprocess
 import sys
 
+from pip._vendor.packaging.requirements import Requirement
+
 HERE = os.path.dirname(os.path.abspath(__file__))
+# Where the wheels are used, for what is declared for some platforms only.
+PLATFORM = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "python_full_version": "3.11.0",
+    "python_version": "3.11",
+    "sys_platform": "linux",
+}
 # Declared, but not imported by what we use: (package, dependency).
 UNUSED = {
     ("tokenizers", "huggingface-hub"),  # downloads tokenizers by name
@@ -53,12 +66,16 @@ def report():
 
 
 def needs(metadata, installed, extras):
-    """Names of the installed packages that this one declares without an extra, or for one of these."""
-    for requirement in metadata.get("requires_dist", []):
-        name = canonical(re.match(r"[A-Za-z0-9._-]+", requirement).group())
-        marker = requirement.partition(";")[2]
-        extra = re.search(r"""extra *== *["']([^"']+)["']""", marker)
-        if name in installed and (extra is None or canonical(extra.group(1)) in extras):
+    """Names of the installed packages that this one declares for our platform, without an extra
+    or for one of these."""
+    for text in metadata.get("requires_dist", []):
+        requirement = Requirement(text)
+        name = canonical(requirement.name)
+        marker = requirement.marker
+        wanted = marker is None or any(
+            marker.evaluate({**PLATFORM, "extra": extra}) for extra in ("", *extras)
+        )
+        if name in installed and wanted:
             yield name
 
 

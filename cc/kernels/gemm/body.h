@@ -47,9 +47,11 @@ inline void StoreDigits(const QuantizedRows& out, const RowPlace& place, size_t 
     StoreTile(out.q + (place.q - out.q) + (digit * out.kp + k) * t, 4 * t, values);
     return;
   }
-  const size_t tile_k = WideTileK(out);
+  // A shift, because a division takes longer than the rest.
+  const size_t shift = WideTileK(out) == 64 ? 6 : 5;
   const size_t first = (row / kWideTile * out.digits + digit) * kWideTile * out.kp;
-  StoreI8(out.q + first + (k / tile_k * kWideTile + row % kWideTile) * tile_k + k % tile_k, values);
+  const size_t line = (k >> shift) * kWideTile + row % kWideTile;
+  StoreI8(out.q + first + (line << shift) + (k & ((size_t{1} << shift) - 1)), values);
 }
 
 inline void QuantizeGroup(const QuantizeArgs& a, size_t row, size_t g) {
@@ -97,6 +99,75 @@ inline void QuantizeGroup(const QuantizeArgs& a, size_t row, size_t g) {
   };
   store(scale, Sum(sum));
   if (out.digits == 2) store(nonzero2 ? scale2 : 0.0f, Sum(sum2));
+}
+
+// At most sixteen groups of a row, in each step side by side; the same as QuantizeGroup of each.
+inline void QuantizeGroups(const QuantizeArgs& a, size_t row, size_t g, size_t count) {
+  const QuantizedRows& out = a.out;
+  const float* x = a.x + row * a.x_stride;
+  const size_t groups = out.kp / out.group;
+  V lanes[16];
+  for (size_t j = 0; j < 16; ++j) lanes[j] = Set1(0.0f);
+  for (size_t j = 0; j < count; ++j) {
+    for (size_t i = 0; i < out.group; i += 16) {
+      lanes[j] = MaxBits(lanes[j], Abs(LoadPadded(x, a.k, (g + j) * out.group + i)));
+    }
+  }
+  const V amax_of = MaxBits16(lanes);
+  const V scale_of = Div(amax_of, Set1(127.0f));
+  const V scale2_of = Div(scale_of, Set1(254.0f));
+  float amax[16];
+  float inverse[16];
+  float inverse2[16];
+  Store(amax, amax_of);
+  Store(inverse, Div(Set1(127.0f), amax_of));
+  Store(inverse2, Div(Set1(1.0f), scale2_of));
+  // Zeros, denormals and what is not finite are rare.
+  bool plain = true;
+  for (size_t j = 0; j < count; ++j) {
+    plain &= amax[j] <= kMaxFinite && inverse[j] <= kMaxFinite && inverse2[j] <= kMaxFinite;
+  }
+  if (!plain) {
+    for (size_t j = 0; j < count; ++j) QuantizeGroup(a, row, g + j);
+    return;
+  }
+  float scale[16];
+  Store(scale, scale_of);
+  const RowPlace place = PlaceOf(out, row);
+  V sums[16];
+  V sums2[16];
+  for (size_t j = 0; j < 16; ++j) sums[j] = sums2[j] = Set1(0.0f);
+  for (size_t j = 0; j < count; ++j) {
+    const size_t at = (g + j) * out.group;
+    const V factor = Set1(inverse[j]);
+    for (size_t i = 0; i < out.group; i += 16) {
+      const V value = LoadPadded(x, a.k, at + i);
+      const V digit = Round(Mul(value, factor));
+      StoreDigits(out, place, row, 0, at + i, digit);
+      sums[j] = Add(sums[j], digit);
+      if (out.digits == 1) continue;
+      const V rest = Mul(Fma(Set1(-scale[j]), digit, value), Set1(inverse2[j]));
+      const V digit2 = Round(Min(Set1(127.0f), Max(Set1(-127.0f), rest)));
+      StoreDigits(out, place, row, 1, at + i, digit2);
+      sums2[j] = Add(sums2[j], digit2);
+    }
+  }
+  const auto store = [&](size_t digit, V digit_scale, V digit_sum) {
+    float scales[16];
+    float whole[16];
+    float products[16];
+    Store(scales, digit_scale);
+    Store(whole, digit_sum);
+    Store(products, Mul(digit_scale, digit_sum));
+    size_t index = place.at + (digit * groups + g) * place.tile_rows;
+    for (size_t j = 0; j < count; ++j, index += place.tile_rows) {
+      out.scale[index] = scales[j];
+      out.offset[index] = -128 * static_cast<int32_t>(whole[j]);
+      out.sum[index] = products[j];
+    }
+  };
+  store(0, scale_of, Sum16(sums));
+  if (out.digits == 2) store(1, scale2_of, Sum16(sums2));
 }
 
 template <class Args>
@@ -152,7 +223,9 @@ inline void LinearPanels(const Args& a) {
 void Quantize(const QuantizeArgs& a) {
   const size_t groups = a.out.kp / a.out.group;
   for (size_t row = a.row_begin; row < a.row_end; ++row) {
-    for (size_t g = 0; g < groups; ++g) QuantizeGroup(a, row, g);
+    for (size_t g = 0; g < groups; g += 16) {
+      QuantizeGroups(a, row, g, groups - g < 16 ? groups - g : 16);
+    }
   }
 }
 

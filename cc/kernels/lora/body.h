@@ -22,7 +22,7 @@ inline void ShrinkTile(const LoraShrinkArgs& a, size_t first, size_t block) {
     V ws[Blocks];
     for (int j = 0; j < Blocks; ++j) ws[j] = LoadF16(w + j * a.kp * 8);
     for (int i = 0; i < Rows; ++i) {
-      const V xs = Set2(x[i][k], x[i][k + 1]);
+      const V xs = SetPair(x[i] + k);
       for (int j = 0; j < Blocks; ++j) acc[i][j] = Fma(xs, ws[j], acc[i][j]);
     }
   }
@@ -31,7 +31,7 @@ inline void ShrinkTile(const LoraShrinkArgs& a, size_t first, size_t block) {
     for (int j = 0; j < Blocks; ++j) {
       float lanes[16];
       Store(lanes, acc[i][j]);
-      for (int r = 0; r < 8; ++r) low[j * 8 + r] = a.scale * (lanes[r] + lanes[r + 8]);
+      for (int r = 0; r < 8; ++r) low[j * 8 + r] = a.scale * (lanes[2 * r] + lanes[2 * r + 1]);
     }
   }
 }
@@ -44,11 +44,16 @@ inline void ShrinkRows(const LoraShrinkArgs& a, size_t first) {
   if (block < blocks) ShrinkTile<Rows, 1>(a, first, block);
 }
 
-void Shrink(const LoraShrinkArgs& a) {
-  size_t row = 0;
-  for (; row + 2 <= a.row_count; row += 2) ShrinkRows<2>(a, row);
-  if (row < a.row_count) ShrinkRows<1>(a, row);
+// Rows rows at once, then half as many, down to one.
+template <int Rows>
+inline void ShrinkFrom(const LoraShrinkArgs& a, size_t row) {
+  for (; row + Rows <= a.row_count; row += Rows) ShrinkRows<Rows>(a, row);
+  if constexpr (Rows > 1) {
+    if (row < a.row_count) ShrinkFrom<Rows / 2>(a, row);
+  }
 }
+
+void Shrink(const LoraShrinkArgs& a) { ShrinkFrom<kLoraRows>(a, 0); }
 
 template <int Rows>
 inline void ExpandTile(const LoraExpandArgs& a, size_t first, size_t panel) {
@@ -71,11 +76,17 @@ inline void ExpandTile(const LoraExpandArgs& a, size_t first, size_t panel) {
   }
 }
 
+template <int Rows>
+inline void ExpandFrom(const LoraExpandArgs& a, size_t row, size_t panel) {
+  for (; row + Rows <= a.row_count; row += Rows) ExpandTile<Rows>(a, row, panel);
+  if constexpr (Rows > 1) {
+    if (row < a.row_count) ExpandFrom<Rows / 2>(a, row, panel);
+  }
+}
+
 void Expand(const LoraExpandArgs& a) {
   for (size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
-    size_t row = 0;
-    for (; row + 4 <= a.row_count; row += 4) ExpandTile<4>(a, row, panel);
-    for (; row < a.row_count; ++row) ExpandTile<1>(a, row, panel);
+    ExpandFrom<2 * kLoraRows>(a, 0, panel);
   }
 }
 

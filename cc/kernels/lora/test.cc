@@ -47,7 +47,7 @@ struct Case {
     // Up to 2 in magnitude, denormals among them.
     const auto half = [&] { return static_cast<uint16_t>(random() % 0xc000 & 0xbfff); };
     for (size_t r = 0; r < rank; ++r) {
-      for (size_t i = 0; i < k; ++i) a[r / 8 * kp * 8 + i * 8 + r % 8] = half();
+      for (size_t i = 0; i < k; ++i) a[r / 8 * kp * 8 + i / 2 * 16 + r % 8 * 2 + i % 2] = half();
     }
     for (uint16_t& value : b) value = half();
     for (size_t row = 0; row < kRows; ++row) {
@@ -56,7 +56,9 @@ struct Case {
     for (float& value : y) value = normal(random);
   }
 
-  float A(size_t r, size_t i) const { return FromHalf(a[r / 8 * kp * 8 + i * 8 + r % 8]); }
+  float A(size_t r, size_t i) const {
+    return FromHalf(a[r / 8 * kp * 8 + i / 2 * 16 + r % 8 * 2 + i % 2]);
+  }
   float B(size_t i, size_t r) const { return FromHalf(b[(i / 16 * rank + r) * 16 + i % 16]); }
 
   // y after the update of those rows; the panels in two calls, as threads would.

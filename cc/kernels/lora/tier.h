@@ -13,8 +13,8 @@ namespace infeng {
 // low[row][r] = scale * sum over k of a[r][k] * x[row][k]. From +0 with fma: even k and odd k in
 // order, apart; then even + odd.
 struct LoraShrinkArgs {
-  const uint16_t* a;  // [rank rounded up to 8, / 8][kp / 2][2][8]: k of pairs, then eight of rank;
-                      // zero beyond rank and k
+  const uint16_t* a;  // [rank rounded up to 8, / 8][kp / 2][8][2]: eight of rank, each with a pair
+                      // of k; zero beyond rank and k
   size_t rank;
   size_t kp;       // k rounded up to 16
   const float* x;  // [..][x_stride], zero from k to kp

@@ -13,6 +13,7 @@ namespace {
 constexpr int kF32TileRows = 2;
 constexpr int kF32TileOutputs = 2;
 constexpr int kHeadsTile = 1;
+constexpr int kLoraRows = 2;  // by 16 of rank
 
 struct V {
   __m256 lo, hi;
@@ -20,7 +21,12 @@ struct V {
 
 inline V Set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 
-inline V Set2(float a, float b) { return {_mm256_set1_ps(a), _mm256_set1_ps(b)}; }
+inline V SetPair(const float* p) {
+  double pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  const __m256 both = _mm256_castpd_ps(_mm256_set1_pd(pair));
+  return {both, both};
+}
 
 inline V Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 
@@ -122,6 +128,12 @@ inline __m256 MulPow2x8(__m256 p, __m256 t) {
   const __m256i a = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
   const __m256i b = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(n, half), bias), 23);
   return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(a)), _mm256_castsi256_ps(b));
+}
+
+inline V MaxBits16(const V* a) {
+  float greatest[16];
+  for (int i = 0; i < 16; ++i) greatest[i] = ReduceMaxBits(a[i]);
+  return Load(greatest);
 }
 
 inline V MulPow2(V p, V t) { return {MulPow2x8(p.lo, t.lo), MulPow2x8(p.hi, t.hi)}; }

@@ -13,6 +13,7 @@ namespace {
 constexpr int kF32TileRows = 4;
 constexpr int kF32TileOutputs = 4;
 constexpr int kHeadsTile = 4;
+constexpr int kLoraRows = 8;  // by 16 of rank
 
 struct V {
   __m512 v;
@@ -21,8 +22,10 @@ struct V {
 inline __mmask16 Mask16(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
 inline V Set1(float x) { return {_mm512_set1_ps(x)}; }
-inline V Set2(float a, float b) {
-  return {_mm512_mask_blend_ps(0xff00, _mm512_set1_ps(a), _mm512_set1_ps(b))};
+inline V SetPair(const float* p) {
+  double pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  return {_mm512_castpd_ps(_mm512_set1_pd(pair))};
 }
 inline V Load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline V LoadN(const float* p, size_t n) { return {_mm512_maskz_loadu_ps(Mask16(n), p)}; }
@@ -57,25 +60,34 @@ inline float Sum(V a) {
   return _mm_cvtss_f32(_mm_add_ss(s2, _mm_shuffle_ps(s2, s2, 1)));
 }
 
-// Sixteen trees at once; each addition pairs the same lanes as Sum.
-inline V Sum16(const V* a) {
+// Sixteen trees at once; each step joins the same lanes as Sum.
+template <class Join>
+inline V Join16(const V* a, Join join) {
   __m512 pair[8];
   for (int i = 0; i < 8; ++i) {
     const int first = i < 4 ? i : i + 4;
     const __m512 x = a[first].v;
     const __m512 y = a[first + 4].v;
-    pair[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
+    pair[i] = join(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
   }
   __m512 quad[4];
   for (int i = 0; i < 4; ++i) {
-    quad[i] = _mm512_add_ps(_mm512_shuffle_f32x4(pair[i], pair[i + 4], 0x88),
-                            _mm512_shuffle_f32x4(pair[i], pair[i + 4], 0xdd));
+    quad[i] = join(_mm512_shuffle_f32x4(pair[i], pair[i + 4], 0x88),
+                   _mm512_shuffle_f32x4(pair[i], pair[i + 4], 0xdd));
   }
-  const __m512 u = _mm512_add_ps(_mm512_shuffle_ps(quad[0], quad[1], 0x44),
-                                 _mm512_shuffle_ps(quad[0], quad[1], 0xee));
-  const __m512 v = _mm512_add_ps(_mm512_shuffle_ps(quad[2], quad[3], 0x44),
-                                 _mm512_shuffle_ps(quad[2], quad[3], 0xee));
-  return {_mm512_add_ps(_mm512_shuffle_ps(u, v, 0x88), _mm512_shuffle_ps(u, v, 0xdd))};
+  const __m512 u =
+      join(_mm512_shuffle_ps(quad[0], quad[1], 0x44), _mm512_shuffle_ps(quad[0], quad[1], 0xee));
+  const __m512 v =
+      join(_mm512_shuffle_ps(quad[2], quad[3], 0x44), _mm512_shuffle_ps(quad[2], quad[3], 0xee));
+  return {join(_mm512_shuffle_ps(u, v, 0x88), _mm512_shuffle_ps(u, v, 0xdd))};
+}
+
+inline V Sum16(const V* a) {
+  return Join16(a, [](__m512 x, __m512 y) { return _mm512_add_ps(x, y); });
+}
+
+inline V MaxBits16(const V* a) {
+  return Join16(a, [](__m512 x, __m512 y) { return MaxBits({x}, {y}).v; });
 }
 
 inline V MulPow2(V p, V t) {

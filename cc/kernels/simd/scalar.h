@@ -16,6 +16,7 @@ namespace {
 constexpr int kF32TileRows = 2;
 constexpr int kF32TileOutputs = 2;
 constexpr int kHeadsTile = 1;
+constexpr int kLoraRows = 1;  // by 16 of rank
 
 struct V {
   float lane[16];
@@ -39,10 +40,10 @@ inline V Set1(float x) {
   return r;
 }
 
-// a in the lower eight lanes, b in the upper ones.
-inline V Set2(float a, float b) {
+// Even lanes p[0], odd lanes p[1].
+inline V SetPair(const float* p) {
   V r;
-  for (int i = 0; i < 16; ++i) r.lane[i] = i < 8 ? a : b;
+  for (int i = 0; i < 16; ++i) r.lane[i] = p[i % 2];
   return r;
 }
 
@@ -146,6 +147,13 @@ inline V Sum16(const V* a) {
   V r;
   for (int i = 0; i < 16; ++i) r.lane[i] = Sum(a[i]);
   return r;
+}
+
+// As Sum16, of ReduceMaxBits.
+inline V MaxBits16(const V* a) {
+  float greatest[16];
+  for (int i = 0; i < 16; ++i) greatest[i] = ReduceMaxBits(a[i]);
+  return Load(greatest);
 }
 
 // 2^(n/2) * 2^(n-n/2) * p where t = n + 1.5 * 2^23: overflow and denormals round as they should.

@@ -4,6 +4,7 @@
 // Linear layers with data in them, for the benchmarks.
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -28,7 +29,8 @@ template <class Body>
 void BenchRanges(size_t count, const Body& body) {
   const auto threads = static_cast<size_t>(bench::GetFlags().threads);
   if (threads == 1) return body(size_t{0}, count);
-  BenchPool().ParallelFor(count, std::clamp<size_t>(count / (4 * threads), 1, 64), body);
+  BenchPool().ParallelFor(count, std::bit_floor(std::clamp<size_t>(count / (4 * threads), 1, 64)),
+                          body);
 }
 
 // Made once per process: a benchmark is called anew for each slice of time.

@@ -56,8 +56,14 @@ class CostModelEngine:
     def remove_adapter(self, adapter: int) -> None:
         self._adapters.remove(adapter)
 
+    def truncate_sequence(self, sequence: int, length: int) -> None:
+        self._lengths[sequence] = length
+
     def step(
-        self, batch: Sequence[tuple[int, NDArray[np.uint32], int]], out: NDArray[np.float32]
+        self,
+        batch: Sequence[tuple[int, NDArray[np.uint32], int]],
+        out: NDArray[np.float32],
+        logits_rows: Sequence[int] | None = None,
     ) -> NDArray[np.float32]:
         worn = {adapter for _, _, adapter in batch} - {-1}
         if not worn <= self._adapters:
@@ -68,7 +74,7 @@ class CostModelEngine:
             tokens += len(ids)
         cost = self._cost
         time.sleep(cost.step + cost.token * tokens + cost.adapter * len(worn))
-        logits = out[: len(batch)]
+        logits = out[: sum(logits_rows or [1] * len(batch))]
         logits[:] = 0
         logits[:, 1] = 1
         return logits

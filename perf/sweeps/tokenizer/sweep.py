@@ -22,6 +22,7 @@ from infeng.native import Tokenizer
 from perf.driver.pairs import FULL, QUICK, Pair, Result
 from perf.driver.sweep import Lab, Row, Sweep, Value, columns, main, row_name, speed
 from perf.driver.tasks import Clock, PythonProgram, Task
+from perf.sweeps.tokenizer.models import models as own_models
 
 # Its threads are those of the first use in a process; one document has no use for more.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -113,18 +114,6 @@ def own_corpora() -> dict[str, Callable[[], list[str]]]:
     }
 
 
-def own_models() -> dict[str, Path]:
-    """The tokenizer.json files that the build has; those that it could not get are missing."""
-    here = Path(__file__)
-    found = {}
-    for line in here.with_name("models.txt").read_text().splitlines():
-        name, *paths = line.split()
-        for path in paths:
-            if path.endswith("tokenizer.json"):
-                found[name] = here.parents[3] / path
-    return found
-
-
 def named(arguments: list[str], flag: str) -> dict[str, Path]:
     """[NAME=]FILE arguments; of a file alone, its stem is the name. Raises InputError."""
     found = {}
@@ -150,7 +139,7 @@ def cycled(texts: list[str], encode: Callable[[str], object]) -> Callable[[], No
 
 
 def rows(lab: Lab, options: argparse.Namespace) -> Iterable[Row]:
-    models = own_models() | named(options.model, "--model")
+    models = own_models(Path(__file__).with_name("models.txt")) | named(options.model, "--model")
     corpora: Mapping[str, Callable[[], list[str]]] = own_corpora() | {
         name: lambda path=path: documents(path.read_text("utf-8"))
         for name, path in named(options.corpus, "--corpus").items()

@@ -43,4 +43,5 @@ def run(llm: LLM, adapter: str | None, sampling: SamplingParams) -> int:
             except InfengError as e:
                 print(f"infeng run: {e}", file=sys.stderr)
             else:
-                print(summary(session.result()), file=sys.stderr)
+                speculated = llm.runner.limits.draft_tokens > 0
+                print(summary(session.result(), speculated), file=sys.stderr)

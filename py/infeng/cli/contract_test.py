@@ -1,7 +1,9 @@
 """What scripts rely on, and what damaged or wrong input gives, with a small model."""
 
+import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,22 +55,53 @@ def test_wrong_usage_is_one_line_and_code_2(folder: Path) -> None:
         (("bench", "--model", model, "--depth", "1,x"), "--depth 1,x"),
         (("bench", "--model", model, "--prompt", "900000"), "context of"),
         (("bench", "--model", model, "--repeats", "0"), "--repeats 0"),
+        (("bench", "--model", model, "--threads", "1,0"), "--threads"),
+        (("bench", "--model", model, "--adapter", "x"), "expected NAME=PATH"),
         (("inspect", model, "--estimate", "0", "5"), "--estimate"),
         (("tokenize",), "TEXT"),
     ):
         fails_in_one_line(*arguments, names=names, code=2)
 
 
-def test_bench_measures_what_it_was_asked_for(folder: Path) -> None:
+def test_bench_measures_what_it_was_asked_for(folder: Path, tmp_path: Path) -> None:
+    write_adapter(tmp_path / "a")
+    write_adapter(tmp_path / "b", lora_alpha=16)
     told = infeng_json(
-        "bench", "--model", folder / "int8.infq", "--prompt=16", "--depth=0,8", "--batch=1,2",
-        "--generate=4", "--repeats=2",
+        "bench", "--model", folder / "int8.infq", "--prompt=16", "--depth=0,8", "--batch=1,4",
+        "--generate=4", "--repeats=2", "--threads=1,2", "--csv", tmp_path / "rows.csv",
+        "--adapter", f"a={tmp_path / 'a'}", "--adapter", f"b={tmp_path / 'b'}",
     )  # fmt: skip
-    asked = [(r["test"], r["tokens"], r["depth"], r["batch"]) for r in told["rows"]]
-    assert asked == [("prefill", 16, 0, 1)] + [
-        ("decode", 4, depth, batch) for batch in (1, 2) for depth in (0, 8)
-    ]
+    keys = ("test", "threads", "adapters", "tokens", "depth", "batch")
+    asked = []
+    for threads in (1, 2):
+        asked += [("prefill", threads, worn, 16, 0, 1) for worn in (0, 1)]
+        asked += [
+            ("decode", threads, min(worn, batch), 4, depth, batch)
+            for depth in (0, 8)
+            for batch in (1, 4)
+            for worn in (0, 2)
+        ]
+    assert [tuple(r[k] for k in keys) for r in told["rows"]] == asked
     assert all(0 < r["min"] <= r["tokens_per_s"] <= r["max"] for r in told["rows"])
+    assert all(r["cv_pct"] >= 0 for r in told["rows"])
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [tuple(r[k] for k in keys) for r in rows] == [tuple(map(str, a)) for a in asked]
+    assert [float(r["tokens_per_s"]) for r in rows] == [r["tokens_per_s"] for r in told["rows"]]
+    assert {r["tier"] for r in rows} == {told["tier"]}
+
+
+def test_bench_prints_a_table(folder: Path) -> None:
+    done = infeng(
+        "bench", "--model", folder / "int8.infq", "--prompt=4", "--depth=0", "--generate=2",
+        "--repeats=1",
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stderr == ""
+    about, columns, *rows = done.stdout.splitlines()
+    assert "int8.infq" in about and columns.split("\t")[-3:] == ["tokens/s", "range", "cv %"]
+    # One measurement has no deviation.
+    assert [row.split("\t")[0] for row in rows] == ["prefill", "decode"]
+    assert all(row.split("\t")[-1] == "-" for row in rows)
 
 
 def test_help_and_version() -> None:
@@ -146,6 +179,22 @@ def test_run_json(folder: Path) -> None:
     assert len(text.stderr.splitlines()) == 1 and "tokens/s" in text.stderr
     piped = infeng("run", *options, "--raw", input="Hello")
     assert piped.stdout == text.stdout
+
+
+def test_run_speculate(folder: Path) -> None:
+    options = ("run", "--model", folder / "int8.infq", "--greedy", "--raw", "--max-tokens", 200)
+    prompt = "the rain in the inn " * 5
+    plain = infeng_json(*options, prompt)
+    drafting = infeng_json(*options, "--speculate", 8, prompt)
+    assert drafting["ids"] == plain["ids"]
+    assert (plain["proposed"], plain["accepted"]) == (0, 0)
+    proposed, accepted = drafting["proposed"], drafting["accepted"]
+    assert 0 < accepted <= proposed
+    text = infeng(*options, "--speculate", 8, prompt)
+    assert text.stdout == plain["text"] + "\n"
+    assert re.search(r", \d+ of \d+ drafted accepted, ", text.stderr)
+    assert "drafted" not in infeng(*options, prompt).stderr
+    fails_in_one_line(*options, "--speculate", -1, "x", names="speculate is -1", code=2)
 
 
 def test_the_same_model_from_every_source(folder: Path) -> None:
@@ -328,13 +377,38 @@ def test_tokenize_refuses_a_damaged_tokenizer(folder: Path, tmp_path: Path) -> N
     fails_in_one_line("tokenize", "--tokenizer", tmp_path / "none", "hi", names="none")
 
 
-def test_doctor() -> None:
-    report = infeng_json("doctor")
+def test_doctor(folder: Path) -> None:
+    path = folder / "int8.infq"
+    report = infeng_json("doctor", "--model", path)
     assert report["tiers"]["scalar"]["usable"] is True
     assert report["chosen_tier"] in report["tiers"]
     assert report["hardware_key"].count("-") >= 4
     assert report["memory"]["read_gb_per_s"] > 0.1
-    assert "hardware key" in infeng("doctor").stdout
+    roof = report["roof"]
+    header = infeng_json("inspect", path)
+    assert roof["bytes_per_token"] == sum(
+        t["data"]["bytes"] + t.get("scale", {"bytes": 0})["bytes"] for t in header["tensors"]
+    )  # its embedding is its head
+    assert roof["tokens_per_s_by_depth"] == {
+        "0": pytest.approx(roof["read_gb_per_s"] * 1e9 / roof["bytes_per_token"])
+    }
+    checks = {f["check"]: f for f in report["findings"]}
+    assert len(checks) == len(report["findings"]) == 11
+    assert str(path) in checks["memory bandwidth"]["found"]
+    text = infeng("doctor", "--model", path).stdout
+    assert "hardware key" in text
+    for check in checks:
+        assert sum(line[9:].startswith(f"{check}: ") for line in text.splitlines()) == 1
+    fails_in_one_line("doctor", "--model", folder / "none.infq", names="no such file")
+
+
+def test_doctor_without_a_model(tmp_path: Path) -> None:
+    done = infeng("doctor", "--json", env={"INFENG_DEFAULT_MODEL": str(tmp_path / "none.infq")})
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["roof"] is None
+    severities = {f["check"]: f["severity"] for f in report["findings"]}
+    assert severities["memory bandwidth"] == severities["model in memory"] == "unknown"
 
 
 def test_adapters_are_converted(folder: Path, tmp_path: Path) -> None:

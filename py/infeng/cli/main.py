@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from types import ModuleType
 from typing import NoReturn
 
 from infeng.errors import InfengError, UsageError, one_line, why
@@ -47,13 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     _enter_users_folder()
     arguments = sys.argv[1:] if arguments is None else arguments
     name = _command(arguments)
-    module = importlib.import_module(f"infeng.cli.commands.{name}")
-    parser = Parser(prog=f"infeng {name}", description=COMMANDS[name].capitalize() + ".")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
-    module.add_arguments(parser)
+    parser = parser_of(name)
     args = parser.parse_args(arguments[1:])
     try:
-        code = module.run(args)
+        code: int = _module(name).run(args)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -69,6 +67,20 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             _say(f"{parser.prog}: {_message(e)}")
         return 2 if isinstance(e, UsageError) else 1
+
+
+def parser_of(name: str) -> Parser:
+    """The parser of one of COMMANDS."""
+    text = COMMANDS[name]
+    parser = Parser(prog=f"infeng {name}", description=f"{text[0].upper()}{text[1:]}.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    _module(name).add_arguments(parser)
+    return parser
+
+
+def _module(name: str) -> ModuleType:
+    # Only this one: the others would be waited for.
+    return importlib.import_module(f"infeng.cli.commands.{name}")
 
 
 def _command(arguments: list[str]) -> str:

@@ -10,8 +10,7 @@ from infeng.cli.console import progress
 from infeng.convert import RECIPES
 from infeng.errors import UsageError
 from infeng.llm import LLM
-
-KV_DTYPES = ("int8", "int4", "f16", "f32")
+from infeng.memory import KV_DTYPES
 
 
 def threads(text: str) -> int | Literal["auto"]:
@@ -27,6 +26,11 @@ def threads(text: str) -> int | Literal["auto"]:
     return count
 
 
+def thread_counts(text: str) -> list[int | Literal["auto"]]:
+    """The value of a --threads that takes several."""
+    return [threads(part) for part in text.split(",")]
+
+
 def kv_dtypes(text: str) -> list[str]:
     """The value of a --kv that takes several."""
     names = text.split(",")
@@ -38,8 +42,11 @@ def kv_dtypes(text: str) -> list[str]:
     return names
 
 
-def add_model_options(parser: argparse.ArgumentParser, several_kv: bool = False) -> None:
-    """--model and how it is computed. several_kv: --kv takes a list, or None if left out."""
+def add_model_options(
+    parser: argparse.ArgumentParser, several_kv: bool = False, several_threads: bool = False
+) -> None:
+    """--model and how it is computed. several_kv: --kv takes a list, or None if left out.
+    several_threads: --threads takes a list."""
     parser.add_argument(
         "--model",
         metavar="PATH",
@@ -58,15 +65,36 @@ def add_model_options(parser: argparse.ArgumentParser, several_kv: bool = False)
         )
     else:
         parser.add_argument("--kv", choices=KV_DTYPES, help=kv_help)
-    parser.add_argument(
-        "--threads", type=threads, default="auto", metavar="N", help="'auto' or a number"
-    )
+    if several_threads:
+        parser.add_argument(
+            "--threads",
+            type=thread_counts,
+            default="auto",
+            metavar="N[,N...]",
+            help="'auto' or numbers, one after another; default: one per core",
+        )
+    else:
+        parser.add_argument(
+            "--threads", type=threads, default="auto", metavar="N", help="'auto' or a number"
+        )
     parser.add_argument(
         "--force_path",
         "--force-path",
         choices=("auto", "scalar", "avx2", "avx512", "amx"),
         default="auto",
         help="ISA tier of the kernels; one that the CPU lacks is an error",
+    )
+
+
+def add_speculate_option(parser: argparse.ArgumentParser) -> None:
+    """--speculate."""
+    parser.add_argument(
+        "--speculate",
+        type=int,
+        default=0,
+        metavar="K",
+        help="try up to K tokens at once, looked up in the text so far: the same answer, faster "
+        "where it repeats; default: 0, off",
     )
 
 
@@ -86,14 +114,15 @@ def load(
     args: argparse.Namespace,
     adapters: dict[str, Path] | None = None,
     kv: str | None = None,
+    threads: int | Literal["auto"] | None = None,
     **more: Any,
 ) -> LLM:
-    """The model that the options of add_model_options name. kv: instead of theirs. more:
-    arguments of LLM."""
+    """The model that the options of add_model_options name. kv, threads: instead of theirs.
+    more: arguments of LLM."""
     return LLM(
         args.model,
         adapters=adapters,
-        threads=args.threads,
+        threads=threads or args.threads,
         dtype=args.dtype,
         force_path=args.force_path,
         kv=kv or args.kv,

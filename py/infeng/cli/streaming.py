@@ -26,10 +26,11 @@ def write_stream(events: Generator[Event, None, None]) -> int:
     return code
 
 
-def summary(result: Result) -> str:
-    """One line: tokens, speed, times, seed."""
+def summary(result: Result, speculated: bool) -> str:
+    """One line: tokens, speed, what became of drafts, times, seed."""
+    drafts = f"{result.accepted} of {result.proposed} drafted accepted, " if speculated else ""
     return (
-        f"[{len(result.ids)} tokens, {result.tokens_per_s:.1f} tokens/s, "
+        f"[{len(result.ids)} tokens, {result.tokens_per_s:.1f} tokens/s, {drafts}"
         f"first token after {result.ttft_ms:.0f} ms, p95 {result.p95_ms:.1f} ms per token, "
         f"seed {result.seed}]"
     )

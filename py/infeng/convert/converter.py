@@ -11,7 +11,6 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from infeng.convert.gguf_source import GgufSource
 from infeng.convert.huggingface import HuggingFaceSource
 from infeng.convert.layout import PANEL_ROWS, Int4Panels, Panels, Rows, round_up
 from infeng.convert.quantize import dequantize_int8, quantize_int4, quantize_int8
@@ -51,6 +50,9 @@ def open_source(path: Path, context: int | None = None) -> Source:
         return HuggingFaceSource(path, context)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    # Here: every command imports this module, and few read GGUF.
+    from infeng.convert.gguf_source import GgufSource
+
     return GgufSource(path, context)
 
 

@@ -71,12 +71,18 @@ FloatRows LogitsArray(const std::optional<FloatRows>& out, size_t rows, size_t v
 }
 
 FloatRows Step(Engine& engine, const std::vector<Item>& batch, bool all_logits,
-               const std::optional<FloatRows>& out) {
+               const std::optional<FloatRows>& out,
+               const std::optional<std::vector<size_t>>& logits_rows) {
+  if (logits_rows.has_value() && logits_rows->size() != batch.size()) {
+    throw py::value_error("logits_rows has " + std::to_string(logits_rows->size()) +
+                          " numbers for " + std::to_string(batch.size()) + " items");
+  }
   std::vector<BatchItem> items;
   items.reserve(batch.size());
   for (const auto& [sequence, ids, adapter] : batch) {
     items.push_back(
         {sequence, Flat(ids, "ids"), adapter == kPythonNoAdapter ? kNoAdapter : adapter});
+    if (logits_rows.has_value()) items.back().logits_rows = (*logits_rows)[items.size() - 1];
   }
   const LogitsMode mode = all_logits ? LogitsMode::kAll : LogitsMode::kLast;
   FloatRows logits = LogitsArray(out, Engine::LogitsRows(items, mode), engine.vocab_size());
@@ -171,9 +177,10 @@ void BindEngine(py::module_& m) {
            "most,\n"
            "0 as memory allows. Raises FileNotFoundError, ValueError, MemoryError.")
       .def("step", &Step, py::arg("batch"), py::arg("all_logits") = false,
-           py::arg("out") = py::none(),
+           py::arg("out") = py::none(), py::arg("logits_rows") = py::none(),
            "Appends ids to sequences: batch is a list of (sequence, uint32 ids, adapter or -1).\n\n"
-           "Returns float32 [rows, vocab]: a row per item, or per id with all_logits; with out, a\n"
+           "Returns float32 [rows, vocab]: a row per item, of its last id; or with logits_rows, a\n"
+           "number per item, for so many of its last ids; or per id with all_logits. With out, a\n"
            "float32 array of as many rows or more, its first rows, so that none is allocated. "
            "Raises\n"
            "KeyError (no such sequence or adapter), ValueError, MemoryError; then no sequence has\n"
@@ -192,6 +199,15 @@ void BindEngine(py::module_& m) {
           "free_sequence",
           [](Engine& e, SequenceId id) { RaiseIfError(e.FreeSequence(id), NotFoundAs::kKeyError); },
           py::arg("id"), "Frees a sequence and its KV pages. Raises KeyError.")
+      .def(
+          "truncate_sequence",
+          [](Engine& e, SequenceId id, size_t length) {
+            RaiseIfError(e.TruncateSequence(id, length), NotFoundAs::kKeyError);
+          },
+          py::arg("id"), py::arg("length"),
+          "Takes back all tokens of a sequence but the first `length`, as if they had never been "
+          "read.\n"
+          "Raises KeyError, ValueError, MemoryError; then nothing has changed.")
       .def(
           "sequence_length",
           [](Engine& e, SequenceId id) {

@@ -26,15 +26,26 @@ class Free:
 
 
 @dataclasses.dataclass(frozen=True)
+class Cut:
+    """A sequence gives up all tokens but the first `length`."""
+
+    handle: int
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """tokens[start : start + count] of a request, to be appended to its sequence. samples: they
-    are its last, so that the logits give the next one."""
+    are its last, so that the logits give the next one. draft: tokens that may follow, appended
+    too; each one that is what was sampled gives one more. price: of a token of a draft, in tokens."""
 
     request: Request
     handle: int
     start: int
     count: int
     samples: bool
+    draft: tuple[int, ...] = ()
+    price: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +61,7 @@ class Ended:
 class Plan:
     """To be carried out in this order: sequences, loads and unloads begun, then rows as one step."""
 
-    sequences: list[Fork | Free] = dataclasses.field(default_factory=list)
+    sequences: list[Fork | Free | Cut] = dataclasses.field(default_factory=list)
     unloads: list[Version] = dataclasses.field(default_factory=list)
     loads: list[Version] = dataclasses.field(default_factory=list)
     rows: list[Row] = dataclasses.field(default_factory=list)
@@ -60,4 +71,4 @@ class Plan:
     @property
     def tokens(self) -> int:
         """Tokens that the step computes."""
-        return sum(row.count for row in self.rows)
+        return sum(row.count + len(row.draft) for row in self.rows)

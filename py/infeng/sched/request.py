@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from infeng.errors import InfengError
 
 if TYPE_CHECKING:
+    from infeng.sched.drafts import Drafts
     from infeng.sched.prefix import Node
     from infeng.sched.residency import Version
 
@@ -24,8 +25,8 @@ class TooLong(InfengError):
 class Limits:
     """pages: of the KV cache, of page_tokens tokens each. running: requests that a step may
     have. queue: requests that may be there beyond those. step_tokens: computed in one step at
-    most. mixed_tokens: tokens of prompts in a step that has next tokens too, so that answers do
-    not stall."""
+    most. mixed_tokens: tokens of prompts and drafts in a step that has next tokens too, so that
+    answers do not stall. draft_tokens: proposed to a request in a step at most, 0 for none."""
 
     pages: int
     page_tokens: int = 64
@@ -33,11 +34,13 @@ class Limits:
     queue: int = 256
     step_tokens: int = 256
     mixed_tokens: int = 64
+    draft_tokens: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise ValueError(f"{field.name} is {getattr(self, field.name)}: at least 1")
+            least = 0 if field.name == "draft_tokens" else 1
+            if getattr(self, field.name) < least:
+                raise ValueError(f"{field.name} is {getattr(self, field.name)}: at least {least}")
         if self.step_tokens < self.running:
             raise ValueError(
                 f"step_tokens {self.step_tokens} is less than the {self.running} requests that "
@@ -76,6 +79,7 @@ class Request:
     private_prefix: bool = False  # another request has put the same tokens into the cache
     version: Version | None = None  # of the adapter, from the first admission on
     charged: int = 0  # tokens that its adapter has been charged for
+    drafts: Drafts | None = None  # if there are any
     admitted: float | None = None  # when it first ran
     preemptions: int = 0
     done: bool = False

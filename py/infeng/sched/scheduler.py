@@ -1,18 +1,22 @@
 """The scheduler: continuous batching over many adapters.
 
 Each step computes the next token of every answer that is under way and, with the rest of its budget,
-pieces of prompts. Nothing that the scheduler does changes a token: logits do not depend on the batch,
-so it is free to mix, cut, preempt and reuse."""
+pieces of prompts, then drafts. Nothing that the scheduler does changes a token: logits do not depend
+on the batch, so it is free to mix, cut, preempt, guess and reuse."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Sequence
 
+from infeng.sched.drafts import Drafts
 from infeng.sched.fair_queue import FairQueue
-from infeng.sched.plan import Ended, Fork, Free, Plan, Row
+from infeng.sched.plan import Cut, Ended, Fork, Free, Plan, Row
 from infeng.sched.prefix import PrefixCache
 from infeng.sched.request import Limits, QueueFull, Request, TooLong
 from infeng.sched.residency import Residency
+
+_MARGIN = 1.25  # what drafts pay for a row is more than its cost, which is only known roughly
 
 
 class Scheduler:
@@ -33,9 +37,12 @@ class Scheduler:
         self._handles = 0
         self._orders = 0
         self._private_pages = 0  # claimed by running requests and not the prefix cache's
-        self._sequences: list[Fork | Free] = []  # of the next plan
+        self._sequences: list[Fork | Free | Cut] = []  # of the next plan
         self._ended: list[Ended] = []
         self.preemptions = 0
+        # What a token adds to the time of a step, as a share of that of a step without any. Whoever
+        # can measure it may say.
+        self.token_cost = 0.1
 
     @property
     def pages_used(self) -> int:
@@ -62,6 +69,8 @@ class Scheduler:
             )
         self._orders += 1
         request.order, request.arrival, request.prompt = self._orders, now, len(request.tokens)
+        if self.limits.draft_tokens:
+            request.drafts = Drafts(self.limits.draft_tokens)
         self.waiting.arrive(request.adapter)
         self.waiting.push(request)
 
@@ -88,23 +97,31 @@ class Scheduler:
         for request in self.running:
             if budget and request.pending > 1:
                 budget -= self._add_row(rows, request, budget)
-        self._admit(rows, budget, now)
+        budget = self._admit(rows, budget, now)
+        self._draft(rows, budget)
         settled = self.settle()
         plan.sequences, plan.unloads, plan.rows = settled.sequences, settled.unloads, rows
         plan.ended, self._ended = self._ended, []
         plan.loads, self.adapters.loads = self.adapters.loads, []
         return plan
 
-    def advance(self, plan: Plan, sampled: Sequence[int | None]) -> None:
-        """A plan's rows have been computed. sampled: for each row that samples its next token."""
-        for row, token in zip(plan.rows, sampled, strict=True):
+    def advance(self, plan: Plan, sampled: Sequence[Sequence[int]]) -> None:
+        """A plan's rows have been computed. sampled: for each row that samples its next token and,
+        while a token is what its draft has there, those that follow; none for the others."""
+        for row, tokens in zip(plan.rows, sampled, strict=True):
             request = row.request
             if request.done:
                 continue
-            request.computed = row.start + row.count
+            request.tokens += tokens
+            accepted = max(0, len(tokens) - 1)
+            request.computed = row.start + row.count + accepted
+            if request.drafts is not None:
+                request.drafts.gained(len(tokens))
+                if row.draft:
+                    request.drafts.tried(len(row.draft), accepted, row.price)
+            if accepted < len(row.draft):
+                self._sequences.append(Cut(row.handle, request.computed))
             self._cache(request)
-            if token is not None:
-                request.tokens.append(token)
 
     def settle(self) -> Plan:
         """What ended requests leave to be freed, as a plan without rows."""
@@ -149,19 +166,59 @@ class Scheduler:
         self._private_pages += 1
         return True
 
-    def _admit(self, rows: list[Row], budget: int, now: float) -> None:
+    def _admit(self, rows: list[Row], budget: int, now: float) -> int:
+        """Let requests run that wait; what they leave of the budget."""
         self.adapters.stop_draining()
         blocked: set[str | None] = set()
         while budget and len(self.running) < self.limits.running and len(self.waiting):
             request = next((r for r in self.waiting.heads() if r.adapter not in blocked), None)
             if request is None:
-                return
+                break
             if not self._adapter_ready(request):
                 blocked.add(request.adapter)
                 continue
             if not self._start(request, now):
-                return  # it gets the next pages; to pass it by would starve long prompts
+                break  # it gets the next pages; to pass it by would starve long prompts
             budget -= self._add_row(rows, request, budget)
+        return budget
+
+    def _draft(self, rows: list[Row], budget: int) -> None:
+        """Let answers under way try how they may go on, with what others leave of a step."""
+        if not self.limits.draft_tokens:
+            return
+        budget = min(budget, self.limits.mixed_tokens)
+        cost = self.token_cost * sum(row.count for row in rows)
+        # In tokens, those of this step being had for its whole time.
+        price = _MARGIN * cost / (1 + cost)
+        for i, row in enumerate(rows):
+            request = row.request
+            if budget < 1:
+                return
+            if request.drafts is None or not row.samples or row.count != 1:
+                continue
+            # The answer's last token is sampled, and its keys and values are never needed.
+            left = request.prompt + request.max_new - len(request.tokens) - 1
+            most = min(budget, left, self.limits.draft_tokens)
+            draft = request.drafts.propose(request.tokens, most, price)
+            draft = draft[: self._claim_for_draft(request, len(draft))]
+            if draft:
+                rows[i] = dataclasses.replace(row, draft=tuple(draft), price=price)
+                budget -= len(draft)
+
+    def _claim_for_draft(self, request: Request, wanted: int) -> int:
+        """Have pages for so many tokens after the next one, if nobody misses them; for how many."""
+        size = self.limits.page_tokens
+        while request.computed + 1 + wanted > request.pages * size:
+            # Each that runs can have its next page and nobody waits for one: none is preempted or
+            # kept waiting for a draft.
+            free = self._free_pages() + self.prefixes.evictable
+            if len(self.waiting) or free <= len(self.running):
+                return request.pages * size - request.computed - 1
+            while self._free_pages() < 1:
+                self._evict()
+            request.pages += 1
+            self._private_pages += 1
+        return wanted
 
     def _adapter_ready(self, request: Request) -> bool:
         if request.adapter is None:

@@ -1,5 +1,7 @@
 """The scheduler against a simulated engine, which checks every plan."""
 
+import copy
+import dataclasses
 import random
 from typing import Any
 
@@ -7,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infeng.sched import Limits, QueueFull, Request, TooLong
+from infeng.sched import Free, Limits, Plan, QueueFull, Request, Scheduler, TooLong
 from infeng.sched.simulation import Simulation, next_token
 
 SMALL = Limits(pages=12, page_tokens=4, running=4, queue=50, step_tokens=16, mixed_tokens=6)
 ADAPTERS = ["a", "b", "c", "d"]
 
 
-def alone(request: Request) -> list[int]:
+def alone(request: Request, memory: int | None = None) -> list[int]:
     """What a request must become whatever happens around it."""
     tokens = request.tokens[: request.prompt]
     for _ in range(request.max_new):
-        tokens.append(next_token(request, tokens))
+        tokens.append(next_token(request, tokens, memory))
     return tokens
 
 
@@ -30,9 +32,17 @@ def simulation(limits: Limits = SMALL, **more: Any) -> Simulation:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(0, 1 << 32), st.integers(12, 30), st.sampled_from([None, 20, 30]))
-def test_any_load_is_answered_as_each_alone(seed: int, pages: int, budget: int | None) -> None:
+@given(
+    st.integers(0, 1 << 32),
+    st.integers(12, 30),
+    st.sampled_from([None, 20, 30]),
+    st.sampled_from([0, 0, 1, 3, 9]),
+)
+def test_any_load_is_answered_as_each_alone(
+    seed: int, pages: int, budget: int | None, drafts: int
+) -> None:
     source = random.Random(seed)
+    memory = source.choice([None, 1, 2]) if drafts else None
     limits = Limits(
         pages,
         page_tokens=4,
@@ -40,8 +50,10 @@ def test_any_load_is_answered_as_each_alone(seed: int, pages: int, budget: int |
         queue=1000,
         step_tokens=source.choice([6, 16, 64]),
         mixed_tokens=source.choice([1, 4, 64]),
+        draft_tokens=drafts,
     )
-    s = simulation(limits, budget=budget, load_steps=source.randint(0, 3))
+    s = simulation(limits, budget=budget, load_steps=source.randint(0, 3), memory=memory)
+    s.scheduler.token_cost = source.choice([0.01, 0.1, 1.0])
     stems = [[source.randrange(50) for _ in range(20)] for _ in range(3)]
     requests, cancelled = [], []
     for _ in range(40):
@@ -51,7 +63,7 @@ def test_any_load_is_answered_as_each_alone(seed: int, pages: int, budget: int |
             requests.append(
                 s.submit(
                     prompt,
-                    source.randint(1, 12),
+                    source.randint(1, 12 if pages < 20 else 40),
                     source.choice([None, *ADAPTERS]),
                     priority=source.choice([0, 0, 1]),
                     deadline=source.choice([None, None, s.now + 15]),
@@ -70,7 +82,7 @@ def test_any_load_is_answered_as_each_alone(seed: int, pages: int, budget: int |
     late = [request for request, reason in s.ended if reason == "deadline"]
     assert len(s.finished) + len(cancelled) + len(late) == len(requests)
     for request in s.finished:
-        assert request.tokens == alone(request)
+        assert request.tokens == alone(request, memory)
     # Nothing is left but the cache.
     s.step()
     assert s.scheduler.idle and not s.scheduler.running
@@ -246,3 +258,85 @@ def test_a_prefix_is_computed_once() -> None:
     third = s.submit(prompt, 2, "b")
     s.run()
     assert third.reused == 16
+
+
+class Twins(Scheduler):
+    """Makes each plan once more without drafts, in a copy of its state."""
+
+    def plan(self, now: float) -> Plan:
+        twin = copy.deepcopy(self)
+        twin.limits = dataclasses.replace(self.limits, draft_tokens=0)
+        without, plan = Scheduler.plan(twin, now), super().plan(now)
+        assert undrafted(plan) == undrafted(without)
+        # Besides, pages that are only cached may go.
+        common = len(without.sequences)
+        assert plan.sequences[:common] == without.sequences
+        assert all(isinstance(change, Free) for change in plan.sequences[common:])
+        if self._private_pages > twin._private_pages:
+            # Pages for drafts: nobody waits for one, and each that runs can have its next.
+            assert not len(self.waiting)
+            free = self.limits.pages - self.pages_used + self.prefixes.evictable
+            assert free >= len(self.running)
+        return plan
+
+
+def undrafted(plan: Plan) -> list[Any]:
+    """What a plan does besides drafts."""
+    rows = [(r.request.id, r.handle, r.start, r.count, r.samples) for r in plan.rows]
+    return [
+        rows,
+        [r.id for r in plan.preempted],
+        [v.name for v in plan.loads],
+        [v.name for v in plan.unloads],
+        [(e.request.id, e.reason) for e in plan.ended],
+    ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(12, 40), st.sampled_from([1, 4, 16]))
+def test_drafts_displace_nothing(seed: int, pages: int, drafts: int) -> None:
+    """Each plan is the one that a scheduler in the same state makes without drafts, but for them."""
+    source = random.Random(seed)
+    limits = dataclasses.replace(
+        SMALL, pages=pages, draft_tokens=drafts, mixed_tokens=source.choice([2, 6, 64])
+    )
+    s = simulation(limits, memory=1)
+    s.scheduler.__class__ = Twins
+    for _ in range(60):
+        if source.random() < 0.3:
+            prompt = [source.randrange(50) for _ in range(source.randint(1, 20))]
+            s.submit(prompt, source.randint(1, 25), source.choice([None, *ADAPTERS]))
+        plan = s.step()
+        drafted = sum(len(row.draft) for row in plan.rows)
+        others = sum(row.count for row in plan.rows) - len(plan.rows)
+        assert drafted == 0 or drafted + others <= limits.mixed_tokens
+    s.run()
+
+
+def test_a_text_that_goes_round_takes_fewer_steps() -> None:
+    limits = Limits(pages=200, page_tokens=4, running=4, queue=9, draft_tokens=8)
+    s = simulation(limits, memory=1)
+    requests = [s.submit([i, i + 1], 200) for i in range(3)]
+    s.run()
+    for request in requests:
+        assert request.tokens == alone(request, 1)
+    assert len(s.plans) < 0.65 * 200
+    plain = simulation(dataclasses.replace(limits, draft_tokens=0), memory=1)
+    again = [plain.submit([i, i + 1], 200) for i in range(3)]
+    plain.run()
+    assert [r.tokens for r in again] == [r.tokens for r in requests]
+    assert len(plain.plans) >= 200
+
+
+def test_drafts_wait_for_nobodys_pages() -> None:
+    """A text that goes round beside one that fills the cache: no more preemptions than without."""
+
+    def preemptions(drafts: int) -> int:
+        limits = Limits(pages=14, page_tokens=4, running=3, queue=9, draft_tokens=drafts)
+        s = simulation(limits, memory=1)
+        for i in range(3):
+            s.submit([i], 24)
+        s.run()
+        return s.scheduler.preemptions
+
+    assert preemptions(8) <= preemptions(0)

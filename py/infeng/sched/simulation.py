@@ -6,16 +6,15 @@ import zlib
 from collections import Counter
 from typing import Any
 
-from infeng.sched import Fork, Limits, Plan, Request, Residency, Scheduler, Version
+from infeng.sched import Cut, Fork, Limits, Plan, Request, Residency, Row, Scheduler, Version
 
 
 class SimulatedEngine:
-    """Sequences as the tokens that they hold, pages by identity, adapters by name.
+    """Sequences as the tokens that they hold, pages by identity, adapters by name."""
 
-    The next token is a function of (digest of the adapter, all tokens), as with real weights."""
-
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, memory: int | None) -> None:
         self.limits = limits
+        self.memory = memory
         self.sequences: dict[int, list[int]] = {}
         self.pages: dict[int, list[int]] = {}
         self.users: Counter[int] = Counter()
@@ -41,19 +40,30 @@ class SimulatedEngine:
                 self.users.update(shared)
                 self.sequences[change.handle] = parent[: change.length]
                 self.pages[change.handle] = [*shared]
+            elif isinstance(change, Cut):
+                held, pages = self.sequences[change.handle], self.pages[change.handle]
+                assert change.length < len(held), "nothing to give up"
+                del held[change.length :]
+                self._give(pages, self.limits.pages_for(change.length))
+                # What is written next is nobody else's.
+                assert change.length % size == 0 or self.users[pages[-1]] == 1
             else:
                 del self.sequences[change.handle]
-                for page in self.pages.pop(change.handle):
-                    self.users[page] -= 1
-                    if not self.users[page]:
-                        del self.users[page]
+                self._give(self.pages.pop(change.handle), 0)
         for version in plan.unloads:
             self.resident.remove(version)
 
-    def step(self, plan: Plan) -> list[int | None]:
+    def _give(self, pages: list[int], kept: int) -> None:
+        while len(pages) > kept:
+            page = pages.pop()
+            self.users[page] -= 1
+            if not self.users[page]:
+                del self.users[page]
+
+    def step(self, plan: Plan) -> list[list[int]]:
         assert len({row.handle for row in plan.rows}) == len(plan.rows)
         assert plan.tokens <= self.limits.step_tokens
-        sampled: list[int | None] = []
+        sampled: list[list[int]] = []
         for row in plan.rows:
             request, held = row.request, self.sequences[row.handle]
             assert row.count > 0 and len(held) == row.start
@@ -61,27 +71,55 @@ class SimulatedEngine:
             assert (version is None) == (request.adapter is None)
             assert version is None or version in self.resident, "an adapter that is not there"
             held += request.tokens[row.start : row.start + row.count]
+            assert held == request.tokens[: len(held)]
+            assert row.samples == (len(held) == len(request.tokens))
+            assert row.samples or not row.draft
+            assert len(row.draft) <= self.limits.draft_tokens
+            sampled.append(self._verify(row, held))
+            held += row.draft
+            # The last token's keys and values are never needed, nor are those of drafts after it.
+            assert len(held) < request.prompt + request.max_new
             pages = self.pages[row.handle]
             while len(pages) < self.limits.pages_for(len(held)):
                 pages.append(self._take())
-            assert held == request.tokens[: len(held)]
-            assert row.samples == (len(held) == len(request.tokens))
-            sampled.append(next_token(request, held) if row.samples else None)
+            assert len(pages) <= request.pages, "a page that nobody has claimed"
         return sampled
 
+    def _verify(self, row: Row, held: list[int]) -> list[int]:
+        """What the row samples."""
+        if not row.samples:
+            return []
+        got = [next_token(row.request, held, self.memory)]
+        for token in row.draft:
+            if token != got[-1]:
+                break
+            got.append(next_token(row.request, held + got, self.memory))
+        return got
 
-def next_token(request: Request, held: list[int]) -> int:
+
+def next_token(request: Request, held: list[int], memory: int | None = None) -> int:
+    """A function of the adapter and all tokens, as with real weights. memory: of the last so many,
+    but for one token of ten: the text goes round, until it does not."""
     digest = request.version.digest if request.version else ""
-    return zlib.crc32(repr((digest, held)).encode()) % 50
+    chance = zlib.crc32(repr((digest, held)).encode())
+    if memory is None or chance % 10 == 0:
+        return chance % 50
+    return zlib.crc32(repr((digest, held[-memory:])).encode()) % 50
 
 
 class Simulation:
     """A scheduler that runs against the simulated engine; each step takes a second."""
 
-    def __init__(self, limits: Limits, budget: int | None = None, load_steps: int = 2) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        budget: int | None = None,
+        load_steps: int = 2,
+        memory: int | None = None,
+    ) -> None:
         self.limits = limits
         self.scheduler = Scheduler(limits, Residency(budget))
-        self.engine = SimulatedEngine(limits)
+        self.engine = SimulatedEngine(limits, memory)
         self.now = 0.0
         self.load_steps = load_steps
         self.loading: list[tuple[float, Version]] = []

@@ -27,6 +27,7 @@ from infeng.serve.answers import Call
 from infeng.serve.engine_thread import EngineThread
 from infeng.serve.grammar import Grammars
 from infeng.serve.metrics import Metrics
+from infeng.serve.openapi import OPERATIONS, Operation, document
 from infeng.serve.options import Options
 from infeng.serve.protocol import (
     ChatRequest,
@@ -61,19 +62,7 @@ class Server:
         self._page = Path(__file__).with_name("page.html").read_text()
         self._installing = asyncio.Lock()
         self.app = Starlette(
-            routes=[
-                self._route("/", self._index, open_to_all=True),
-                self._route("/health", self._health, open_to_all=True),
-                self._route("/metrics", self._metrics, open_to_all=True),
-                self._route("/v1/models", self._models),
-                self._route("/v1/models/{name:path}", self._model),
-                self._route("/v1/chat/completions", self._chat, "POST"),
-                self._route("/v1/completions", self._completions, "POST"),
-                self._route("/v1/load_lora_adapter", self._load, "POST"),
-                self._route("/v1/unload_lora_adapter", self._unload, "POST"),
-                self._route("/tokenize", self._tokenize, "POST"),
-                self._route("/detokenize", self._detokenize, "POST"),
-            ],
+            routes=[self._route(o, getattr(self, f"_{o.name}")) for o in OPERATIONS],
             exception_handlers={HTTPException: _http_error, Exception: _internal_error},
             lifespan=self._lifespan,
         )
@@ -91,12 +80,11 @@ class Server:
 
     # What all routes share.
 
-    def _route(
-        self, path: str, handler: Handler, method: str = "GET", *, open_to_all: bool = False
-    ) -> Route:
+    def _route(self, operation: Operation, handler: Handler) -> Route:
         async def endpoint(request: Request) -> Response:
+            request.state.operation = operation
             try:
-                if not open_to_all:
+                if not operation.open_to_all:
                     self._check_key(request)
                 return await handler(request)
             except ValidationError as e:
@@ -108,7 +96,9 @@ class Server:
             self.metrics.refused(error.status)
             return error.response()
 
-        return Route(path, endpoint, methods=[method])
+        # Names of models may have slashes.
+        path = operation.path.replace("{name}", "{name:path}")
+        return Route(path, endpoint, methods=[operation.method])
 
     def _check_key(self, request: Request) -> None:
         key = self.options.api_key
@@ -125,6 +115,7 @@ class Server:
         return min(60.0, self._request_s * (1 + len(scheduler.waiting) / places) / 2)
 
     async def _body(self, request: Request, kind: type[B]) -> B:
+        assert kind is request.state.operation.body  # what the OpenAPI document says
         limit = self.options.max_body
         data = b""
         too_large = errors.ApiError(413, f"the body is larger than {limit} bytes")
@@ -319,6 +310,9 @@ class Server:
 
     async def _metrics(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(document())
 
     async def _index(self, request: Request) -> Response:
         return HTMLResponse(self._page)

@@ -55,11 +55,12 @@ class Metrics:
             self._requests.labels(model, "error").inc()
             return
         self._new.labels(model).inc()
-        if len(answer.times) == 1:
+        if event.at == 0:
             self._prompt.labels(model).inc(len(answer.prompt))
             self._first.labels(model).observe(answer.times[0] - answer.started)
         else:
-            self._gap.labels(model).observe(answer.times[-1] - answer.times[-2])
+            gap = answer.times[event.at] - answer.times[event.at - 1]
+            self._gap.labels(model).observe(gap)
         if event.finish_reason is not None:
             self._requests.labels(model, event.finish_reason).inc()
 
@@ -103,5 +104,7 @@ class _RunnerCollector:
             ("infeng_step_seconds", "Time in steps", c.busy_s),
             ("infeng_engine_seconds", "Of it in the engine", c.engine_s),
             ("infeng_adapter_loads", "Adapters loaded", c.adapter_loads),
+            ("infeng_draft_tokens", "Tokens of drafts computed", c.draft_tokens),
+            ("infeng_accepted_draft_tokens", "Of them accepted", c.accepted_tokens),
         ):
             yield CounterMetricFamily(name, text, value=total)

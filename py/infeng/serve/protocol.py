@@ -23,8 +23,8 @@ class Body(BaseModel):
 
 
 class StreamOptions(Body):
-    include_usage: bool = False
-    include_obfuscation: bool = False
+    include_usage: bool = Field(False, description="a last chunk tells the tokens")
+    include_obfuscation: bool = Field(False, description="taken and of no effect")
 
 
 class JsonSchema(Body):
@@ -48,26 +48,52 @@ class ResponseFormat(Body):
 class Generation(Body):
     """What both kinds of requests have."""
 
-    model: str
-    stream: bool = False
+    model: str = Field(description="the base model's name or an adapter's")
+    stream: bool = Field(False, description="answer as server-sent events")
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1)
-    min_p: float | None = Field(None, ge=0, le=1)
-    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
-    seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 64)
-    stop: str | Stop | None = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0, le=10)
-    logit_bias: dict[str, float] | None = None
-    response_format: ResponseFormat | None = None
-    ignore_eos: bool = False
-    priority: int = 0
+    max_tokens: int | None = Field(None, ge=1, description="of the answer")
+    temperature: float | None = Field(
+        None, ge=0, le=2, description=f"0: the likeliest token always; {_DEFAULTS.temperature}"
+    )
+    top_p: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description=f"draw from the likeliest tokens of this weight; {_DEFAULTS.top_p}",
+    )
+    top_k: int | None = Field(
+        None, ge=-1, description="draw from so many tokens; 0 and -1: from all"
+    )
+    min_p: float | None = Field(
+        None, ge=0, le=1, description="least probability, as a share of the likeliest token's"
+    )
+    n: int | None = Field(
+        None, ge=1, le=MAX_CHOICES, description="choices, drawn with seed, seed + 1, ...; 1"
+    )
+    seed: int | None = Field(
+        None, ge=-(1 << 63), lt=1 << 64, description="the same gives the same answer, anywhere"
+    )
+    stop: str | Stop | None = Field(None, description="texts that end the answer")
+    presence_penalty: float | None = Field(
+        None, ge=-2, le=2, description="taken from the logit of each token that has come"
+    )
+    frequency_penalty: float | None = Field(
+        None, ge=-2, le=2, description="taken as many times as a token has come"
+    )
+    repetition_penalty: float | None = Field(
+        None, gt=0, le=10, description="divides positive logits of tokens that were there, "
+        "multiplies negative ones"
+    )  # fmt: skip
+    logit_bias: dict[str, float] | None = Field(
+        None, description="added to logits, by token id; from -100 to 100"
+    )
+    response_format: ResponseFormat | None = Field(
+        None, description="JSON, of a schema if there is one"
+    )
+    ignore_eos: bool = Field(False, description="go on to max_tokens")
+    priority: int = Field(0, description="the lower goes first")
     # They change no token.
-    user: str | None = None
+    user: str | None = Field(None, description="of no effect, as the next three")
     metadata: dict[str, Any] | None = None
     store: bool | None = None
     service_tier: str | None = None
@@ -137,9 +163,9 @@ class ChatMessage(Body):
 
 class ChatRequest(Generation):
     messages: list[ChatMessage] = Field(min_length=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=20)
+    max_completion_tokens: int | None = Field(None, ge=1, description="goes before max_tokens")
+    logprobs: bool | None = Field(None, description="of the model, before any parameter")
+    top_logprobs: int | None = Field(None, ge=0, le=20, description="of so many tokens each time")
 
     @model_validator(mode="after")
     def _top_needs_logprobs(self) -> ChatRequest:
@@ -149,10 +175,12 @@ class ChatRequest(Generation):
 
 
 class CompletionRequest(Generation):
-    prompt: str | TokenIds | list[str] | list[TokenIds]
-    logprobs: int | None = Field(None, ge=0, le=20)
+    prompt: str | TokenIds | list[str] | list[TokenIds] = Field(
+        description="no chat template is put around it"
+    )
+    logprobs: int | None = Field(None, ge=0, le=20, description="of so many tokens each time")
     echo: Literal[False] | None = None
-    best_of: int | None = Field(None, ge=1)
+    best_of: int | None = Field(None, ge=1, description="only as many as n")
     suffix: Literal[""] | None = None
 
     @model_validator(mode="after")
@@ -171,20 +199,22 @@ class CompletionRequest(Generation):
 
 class LoadAdapter(Body):
     lora_name: str = Field(min_length=1, max_length=200)
-    lora_path: str = Field(min_length=1, max_length=4096)
-    load_inplace: bool = False
+    lora_path: str = Field(
+        min_length=1, max_length=4096, description="PEFT folder or INFQ adapter, on the server"
+    )
+    load_inplace: bool = Field(False, description="replace the one of that name")
 
 
 class UnloadAdapter(Body):
     lora_name: str
-    lora_int_id: int | None = None
+    lora_int_id: int | None = Field(None, description="of no effect")
 
 
 class Tokenize(Body):
     model: str | None = None
-    prompt: str | None = None
-    messages: list[ChatMessage] | None = None
-    add_special_tokens: bool = True
+    prompt: str | None = Field(None, description="either this or messages")
+    messages: list[ChatMessage] | None = Field(None, description="put into the chat template")
+    add_special_tokens: bool = Field(True, description="around a prompt")
     return_token_strs: bool = False
 
     @model_validator(mode="after")

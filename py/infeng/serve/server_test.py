@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from infeng import LLM
 from infeng.adapter import convert_adapter
 from infeng.convert import Recipe, convert
+from infeng.serve import openapi, responses
 from infeng.serve.testing import ServerProcess
 from infeng.testing import small_model as small
 from infeng.testing.small_adapter import adapter_tensors, write_adapter
@@ -54,6 +57,56 @@ def llm(folder: Path) -> Iterator[LLM]:
         yield llm
 
 
+@pytest.fixture(autouse=True)
+def _answers_keep_to_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever JSON comes in these tests is of the form that the OpenAPI document tells."""
+    plain = ServerProcess.request
+
+    def request(self: ServerProcess, path: str, *args: Any, **more: Any) -> Any:
+        status, body, headers = plain(self, path, *args, **more)
+        if headers.get("content-type", "").startswith("application/json"):
+            form = response_model(path, status)
+            form.model_validate(body, strict=True)
+        return status, body, headers
+
+    monkeypatch.setattr(ServerProcess, "request", request)
+
+
+def response_model(path: str, status: int) -> type[BaseModel]:
+    """What the document says of a JSON response."""
+    template = "/v1/models/{name}" if path.startswith("/v1/models/") else path
+    found = [o for o in openapi.OPERATIONS if o.path == template]
+    if status in (404, 405, 500) and not (found and status in found[0].errors):
+        return responses.Failure  # no such route or method
+    (operation,) = found
+    if status == 200 or (operation.name == "health" and status == 503):
+        assert not isinstance(operation.answer, str)
+        return operation.answer
+    assert status in operation.errors, f"{path} is not said to give {status}"
+    return responses.Failure
+
+
+def test_the_document_tells_all_routes(server: ServerProcess) -> None:
+    status, told, _ = server.request("/openapi.json")
+    assert status == 200 and told == openapi.document()
+    # Every reference leads somewhere, and every schema is referred to.
+    text = json.dumps(told)
+    names = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert names == set(told["components"]["schemas"])
+    for path, methods in told["paths"].items():
+        for method in methods:
+            body: object = {} if method == "post" else None
+            status, answer, _ = server.request(path.replace("{name}", "small"), body)
+            if method == "get":
+                assert status == 200
+                continue
+            # An empty body lacks what the document requires; nothing more is asked for.
+            name = methods[method]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            required = told["components"]["schemas"][name.rpartition("/")[2]].get("required", [])
+            assert status == 400
+            assert answer["error"]["param"] == (required[0] if required else None), path
+
+
 def chat(model: str = "small", **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "Hello"}], **more}
 
@@ -63,7 +116,12 @@ def sse(server: ServerProcess, path: str, body: dict[str, Any]) -> list[dict[str
     assert status == 200 and headers["content-type"].startswith("text/event-stream")
     lines = [line for line in text.split("\n\n") if line]
     assert lines[-1] == "data: [DONE]"
-    return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    (form,) = (o.chunk for o in openapi.OPERATIONS if o.path == path)
+    assert form is not None
+    for chunk in chunks:
+        form.model_validate(chunk, strict=True)
+    return chunks
 
 
 def test_models(server: ServerProcess) -> None:
@@ -422,6 +480,51 @@ def test_a_second_ctrl_c_stops(folder: Path) -> None:
         assert server.wait(10) == 130
 
 
+def test_drafts_change_no_answer(folder: Path, server: ServerProcess) -> None:
+    """With --speculate: the same texts, logprobs and ends, of JSON that keeps to a schema too."""
+    items = {"type": "array", "items": {"enum": ["the", "rain"]}, "minItems": 9, "maxItems": 30}
+    schema = {"type": "object", "properties": {"a": items}, "required": ["a"]}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    bodies = [
+        chat(model, max_tokens=200, seed=seed, logprobs=True, top_logprobs=2, **more)
+        for seed in range(2)
+        for model in ("small", "a")
+        for more in (
+            {"temperature": 0.0, "ignore_eos": True},
+            {"temperature": 0.4, "stop": ["the"], "frequency_penalty": 0.2},
+            {"temperature": 0.7, "response_format": form, "n": 2},
+            {"temperature": 0.0, "response_format": form, "logit_bias": {"40": 3}},
+        )
+    ]
+
+    def choices(server: ServerProcess, body: dict[str, Any]) -> Any:
+        status, answer, _ = server.request("/v1/chat/completions", body)
+        assert status == 200, answer
+        return answer["choices"]
+
+    wanted = [choices(server, body) for body in bodies]
+    adapters = folder / "adapters" / "*"
+    with ServerProcess(
+        "--model", folder / "small.infq", "--adapters", adapters, "--speculate", 8
+    ) as drafting:
+        assert [choices(drafting, body) for body in bodies] == wanted
+        chunks = sse(drafting, "/v1/chat/completions", bodies[0])
+        text = "".join(c["choices"][0]["delta"].get("content", "") for c in chunks)
+        assert text == wanted[0][0]["message"]["content"]
+        proposed = drafting.metric("infeng_draft_tokens")
+        assert 0 < drafting.metric("infeng_accepted_draft_tokens") < proposed
+        assert drafting.metric("infeng_kv_pages_used") == drafting.metric("infeng_kv_pages_cached")
+    # Some ended as JSON that the schema allows.
+    ended = [
+        json.loads(c["message"]["content"])
+        for answer, body in zip(wanted, bodies)
+        for c in answer
+        if "response_format" in body and c["finish_reason"] == "stop"
+    ]
+    assert all(set(value) == {"a"} for value in ended)
+    assert server.metric("infeng_draft_tokens") == 0
+
+
 def test_wrong_usage(folder: Path, tmp_path: Path) -> None:
     from infeng.testing.command import fails_in_one_line
 
@@ -433,6 +536,7 @@ def test_wrong_usage(folder: Path, tmp_path: Path) -> None:
     fails_in_one_line(*model, "--report", "r.json", names="--report", code=2)
     fails_in_one_line(*model, "--host", "256.0.0.1", names="cannot listen at 256.0.0.1")
     fails_in_one_line(*model, "--max-running", 0, names="running is 0", code=2)
+    fails_in_one_line(*model, "--speculate", -2, names="speculate is -2", code=2)
     broken = write_adapter(tmp_path / "broken", adapter_tensors(3))
     fails_in_one_line(*model, "--adapters", broken, names="adapter_model.safetensors")
 

@@ -13,23 +13,18 @@ import tokenizers
 from pairs import added, corpus, document
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-PACKAGED = [
-    "deepseek_v3",
-    "e5",
-    "gemma",
-    "gpt2",
-    "gpt4",
-    "gpt4o",
-    "llama2",
-    "llama3",
-    "minilm",
-    "qwen3",
-]
+_VARIABLE = "INFENG_TEST_TOKENIZER_"
+# Those that the BUILD file lists; JSON is the default model's.
+PACKAGED = sorted(
+    name.removeprefix(_VARIABLE).lower()
+    for name in os.environ
+    if name.startswith(_VARIABLE) and name != f"{_VARIABLE}JSON"
+)
 
 
 def packaged(family):
     """The tokenizer.json of a packaged family; skips the test if there is none here."""
-    files = os.environ[f"INFENG_TEST_TOKENIZER_{family.upper()}"].split()
+    files = os.environ[_VARIABLE + family.upper()].split()
     for path in map(pathlib.Path, files):
         if path.name == "tokenizer.json":
             return path.read_text("utf-8")

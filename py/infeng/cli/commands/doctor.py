@@ -1,28 +1,38 @@
-"""infeng doctor: what this machine offers, and what would make it faster."""
+"""infeng doctor: what this machine offers, what limits it, and what to do about it."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
-from pathlib import Path
 from typing import Any
 
-from infeng.cli.bandwidth import METHOD, read_gb_per_s
-from infeng.cli.console import human_bytes, print_json, print_pairs, print_table
-from infeng.models import cache_folder
+from infeng import models
+from infeng.cli.console import human_bytes, print_json, print_pairs, print_table, progress
+from infeng.cli.doctor.bandwidth import BYTES, METHOD, read_gb_per_s
+from infeng.cli.doctor.findings import Finding, Model, Subject, examine, roof
+from infeng.cli.doctor.host import Host
+from infeng.convert.config import ModelConfig
+from infeng.errors import InputError
+from infeng.memory import estimate, kv_token_bytes, read_per_token
 from infeng.native import cpu_info
 from infeng.version import __version__
 
-_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_DEPTHS = (0, 2048, 8192)  # tokens of context for which a speed is foreseen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        metavar="PATH",
+        help="that is to run here: INFQ or GGUF file or Hugging Face folder; left out: the "
+        "default model",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    report = _report()
+    report = _report(args.model)
     if args.json:
         print_json(report)
     else:
@@ -30,17 +40,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _report() -> dict[str, Any]:
+def _report(name: str | None) -> dict[str, Any]:
     cpu = cpu_info()
-    threads = cpu["logical_cores"]
+    threads = cpu["physical_cores"]  # what the engine takes by itself
     bandwidth = {str(n): read_gb_per_s(n) for n in sorted({1, threads})}
-    cached = list(cache_folder().glob("*.infq"))
-    report: dict[str, Any] = {
+    model = _model(name)
+    # Weights that a cache holds are read at its speed.
+    speed = bandwidth[str(threads)]
+    if isinstance(model, Model) and model.token_bytes < BYTES:
+        speed = read_gb_per_s(threads, model.token_bytes)
+    cache = models.cache_folder()
+    subject = Subject(cpu, sorted(os.sched_getaffinity(0)), threads, model, speed * 1e9, cache)
+    findings = examine(Host(), subject)
+    cached = list(cache.glob("*.infq"))
+    return {
         "version": __version__,
-        "cpu": cpu,
-        "tiers": cpu.pop("tiers"),
-        "chosen_tier": cpu.pop("chosen"),
-        "hardware_key": cpu.pop("hardware_key"),
+        "cpu": {k: v for k, v in cpu.items() if k not in ("tiers", "chosen", "hardware_key")},
+        "tiers": cpu["tiers"],
+        "chosen_tier": cpu["chosen"],
+        "hardware_key": cpu["hardware_key"],
         "memory": {
             "bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
             "read_gb_per_s": bandwidth[str(threads)],
@@ -49,55 +67,51 @@ def _report() -> dict[str, Any]:
         },
         "load_average": os.getloadavg()[0],
         "converted_models": {
-            "folder": str(cache_folder()),
+            "folder": str(cache),
             "files": len(cached),
             "bytes": sum(f.stat().st_size for f in cached),
         },
+        "roof": _roof(model, speed, threads),
+        "findings": [dataclasses.asdict(f) for f in findings],
     }
-    report["advice"] = _advice(report)
-    return report
 
 
-def _advice(report: dict[str, Any]) -> list[str]:
-    """What would make this machine faster, the most useful first."""
-    cpu, tiers = report["cpu"], report["tiers"]
-    names = list(tiers)
-    higher = names[names.index(report["chosen_tier"]) + 1 :]
-    advice = [f"tier {name}: {tiers[name]['why_not']}" for name in reversed(higher)]
-    quota = _quota()
-    if quota is not None and quota < cpu["logical_cores"]:
-        advice.append(
-            f"this container may use {quota:g} CPUs' time though it sees {cpu['logical_cores']}: "
-            f"raise its limit or use --threads {max(1, int(quota))}"
-        )
-    if report["load_average"] > cpu["logical_cores"] / 2:
-        advice.append(
-            f"other programs are busy (load average {report['load_average']:.1f}): stop them"
-        )
-    governor = _text(_GOVERNOR)
-    if governor not in ("", "performance"):
-        advice.append(f"the CPU's frequency governor is {governor!r}: choose 'performance'")
-    advice.append(
-        "one answer's speed is bound by reading the weights from memory, about "
-        f"{report['memory']['read_gb_per_s'] * 1e9 / 145e6:.0f} tokens/s for the default model "
-        "(145 MB): faster memory helps, and so does answering several prompts at once"
-    )
-    return advice
-
-
-def _quota() -> float | None:
-    """CPUs' time that the control group allows, None if it does not limit it."""
-    fields = _text(_CGROUP_QUOTA).split()
-    if len(fields) != 2 or not all(f.isdigit() for f in fields):
-        return None
-    return int(fields[0]) / int(fields[1])
-
-
-def _text(path: Path) -> str:
+def _model(name: str | None) -> Model | str:
+    """What a model asks for, or why there is none. Raises InputError if it was named."""
     try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+        file = models.resolve(name, None, lambda title: progress(f"converting {title}"))
+    except InputError as e:
+        if name is not None:
+            raise
+        return str(e)
+    config = ModelConfig.from_header(file.header["config"])
+    context = config.max_position_embeddings
+    kv = "f32" if file.header["recipe"] == "f32" else "int8"
+    size = file.path.stat().st_size
+    parts = estimate(size, config, 1, min(context, _DEPTHS[1]))
+    return Model(
+        name=name or "the default model",
+        file_bytes=size,
+        memory_bytes=parts["total_with_kv_int8"] - parts["kv_int8"] + parts[f"kv_{kv}"],
+        token_bytes=read_per_token(file.header),
+        context_bytes=kv_token_bytes(config, kv),
+        context=context,
+    )
+
+
+def _roof(model: Model | str, speed: float, threads: int) -> dict[str, Any] | None:
+    if isinstance(model, str):
+        return None
+    return {
+        "model": model.name,
+        "threads": threads,
+        "read_gb_per_s": speed,
+        "bytes_per_token": model.token_bytes,
+        "bytes_per_token_of_context": model.context_bytes,
+        "tokens_per_s_by_depth": {
+            str(d): roof(model, speed * 1e9, d) for d in _DEPTHS if d < model.context
+        },
+    }
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -107,7 +121,7 @@ def _print(report: dict[str, Any]) -> None:
         f"{speed:.1f} GB/s with {n} thread{'s' if n != '1' else ''}"
         for n, speed in memory["read_gb_per_s_by_threads"].items()
     )
-    models = report["converted_models"]
+    converted = report["converted_models"]
     print_pairs(
         [
             ("infeng", report["version"]),
@@ -121,7 +135,7 @@ def _print(report: dict[str, Any]) -> None:
             ("hardware key", report["hardware_key"]),
             (
                 "converted models",
-                f"{models['folder']} ({models['files']}, {human_bytes(models['bytes'])})",
+                f"{converted['folder']} ({converted['files']}, {human_bytes(converted['bytes'])})",
             ),
         ]
     )
@@ -137,9 +151,10 @@ def _print(report: dict[str, Any]) -> None:
     ]
     print_table(("tier", "compiled", "usable", "why"), rows)
     print()
-    print("What would make it faster:")
-    for line in report["advice"]:
-        print(f"- {line}")
+    for finding in (Finding(**f) for f in report["findings"]):
+        print(f"{finding.severity:8} {finding.check}: {finding.found}")
+        if finding.advice:
+            print(f"{'':8} -> {finding.advice}")
 
 
 def _why(name: str, tier: dict[str, Any], chosen: str) -> str:

@@ -11,12 +11,8 @@ from infeng.adapter import is_adapter, read_adapter_header
 from infeng.cli.console import human_bytes, print_json, print_pairs, print_table
 from infeng.convert.config import ModelConfig
 from infeng.errors import InputError, UsageError
+from infeng.memory import estimate
 from infeng.models import read_header
-from infeng.native import kv_page_bytes
-from infeng.sched import Limits
-
-_KV_DTYPES = ("int8", "int4", "f16", "f32")
-_TOKENIZER_BYTES = 420  # per entry of the vocabulary: tables, merges, and what reading them leaves
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,8 +81,6 @@ def _sources(header: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _estimate(weights: int, config: ModelConfig, sequences: int, context: int) -> dict[str, int]:
-    """Bytes by part; the whole is what `infeng serve` or the library take with default options,
-    beside Python itself."""
     if sequences < 1 or context < 1:
         raise UsageError("--estimate: N and CONTEXT must be at least 1")
     if context > config.max_position_embeddings:
@@ -94,30 +88,7 @@ def _estimate(weights: int, config: ModelConfig, sequences: int, context: int) -
             f"--estimate: {context} tokens are beyond the model's context of "
             f"{config.max_position_embeddings}"
         )
-    parts = {"weights": weights}
-    for dtype in _KV_DTYPES:
-        positions, page = kv_page_bytes(
-            dtype, config.num_hidden_layers, config.num_key_value_heads, config.head_dim
-        )
-        parts[f"kv_{dtype}"] = sequences * math.ceil(context / positions) * page
-    parts["logits"] = sequences * config.vocab_size * 4
-    parts["activations"] = Limits.step_tokens * _activation_bytes(config)
-    parts["tokenizer"] = config.vocab_size * _TOKENIZER_BYTES
-    parts["total_with_kv_int8"] = weights + sum(
-        parts[k] for k in ("kv_int8", "logits", "activations", "tokenizer")
-    )
-    return parts
-
-
-def _activation_bytes(config: ModelConfig) -> int:
-    """Of one token in a step: float32, and what is quantised of it."""
-    q = config.num_attention_heads * config.head_dim
-    kv = config.num_key_value_heads * config.head_dim
-    hidden, inner = config.hidden_size, config.intermediate_size
-    # Layers with one window share a copy of the rotated queries, and of their scales.
-    windows = len(set(config.layer_windows or (0,)))
-    queries = windows * (2 * q + 4 * config.num_attention_heads)
-    return 4 * 2 * (hidden + q + kv + inner) + queries + inner
+    return estimate(weights, config, sequences, context)
 
 
 def _print_header(header: dict[str, Any], path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infeng.cli import chat_loop
 from infeng.cli.console import print_json
-from infeng.cli.options import add_model_options, load, named_paths
+from infeng.cli.options import add_model_options, add_speculate_option, load, named_paths
 from infeng.cli.streaming import summary, write_stream
 from infeng.errors import UsageError
 from infeng.generation import SamplingParams
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "prompt is standard input",
     )
     add_model_options(parser)
+    add_speculate_option(parser)
     parser.add_argument("--raw", action="store_true", help="no chat template: continue the text")
     parser.add_argument("--max-tokens", type=int, default=_DEFAULTS.max_tokens, metavar="N")
     parser.add_argument("--greedy", action="store_true", help="always the likeliest token")
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--raw and --json need a PROMPT")
     if prompt is None and not chat:
         prompt = _standard_input()
-    with load(args, adapters) as llm:
+    with load(args, adapters, speculate=args.speculate) as llm:
         if prompt is None:
             return chat_loop.run(llm, adapter, sampling)
         return _answer(llm, prompt, adapter, sampling, args)
@@ -83,7 +84,7 @@ def _answer(
     batch = Batch(llm, [llm.encode(prompt, args.raw)], [adapter], sampling)
     if not args.json:
         code = write_stream(batch.events())
-        print(summary(batch.results()[0]), file=sys.stderr)
+        print(summary(batch.results()[0], args.speculate > 0), file=sys.stderr)
         return code
     for _ in batch.events():
         pass

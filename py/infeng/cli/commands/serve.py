@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infeng.cli.console import human_bytes, progress
-from infeng.cli.options import add_model_options, load, memory_size
+from infeng.cli.options import add_model_options, add_speculate_option, load, memory_size
 from infeng.errors import UsageError
 from infeng.files import atomic_write
 from infeng.llm import LLM
@@ -50,11 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--max-running", Limits.running, "requests in a step"),
         ("--max-queue", Limits.queue, "that may wait beyond those"),
         ("--step-tokens", Limits.step_tokens, "computed in one step"),
-        ("--mixed-tokens", Limits.mixed_tokens, "of prompts, in a step that continues answers too"),
+        (
+            "--mixed-tokens",
+            Limits.mixed_tokens,
+            "of prompts and drafts, in a step that continues answers",
+        ),
     ):
         parser.add_argument(
             option, type=int, default=default, metavar="N", help=f"{text}: {default}"
         )
+    add_speculate_option(parser)
     parser.add_argument(
         "--adapter-threads", type=int, default=1, metavar="N", help="that load adapters: 1"
     )
@@ -97,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         max_queue=args.max_queue,
         step_tokens=args.step_tokens,
         mixed_tokens=args.mixed_tokens,
+        speculate=args.speculate,
         adapter_threads=args.adapter_threads,
     ) as llm:
         if args.mode == "throughput":

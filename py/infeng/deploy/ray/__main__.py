@@ -13,10 +13,12 @@ import sys
 from types import FrameType
 
 from infeng.cli.main import Parser
-from infeng.cli.options import KV_DTYPES, memory_size
+from infeng.cli.options import memory_size
 from infeng.errors import InfengError, one_line
+from infeng.memory import KV_DTYPES
 from infeng.sched import Limits
 from infeng.serve.adapters import find_adapters, model_name
+from infeng.serve.options import Options
 from infeng.serve.run import is_loopback
 
 
@@ -42,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--adapter-memory", type=memory_size, metavar="SIZE")
     parser.add_argument("--max-running", type=int, default=Limits.running, metavar="N")
     parser.add_argument("--max-queue", type=int, default=Limits.queue, metavar="N")
-    parser.add_argument("--timeout", type=float, default=600, metavar="S", help="600")
+    parser.add_argument("--timeout", type=float, default=Options.timeout, metavar="S", help="600")
     return parser.parse_args()
 
 

@@ -58,7 +58,7 @@ class Ingress:
             # Nothing goes out before the first token: until then a replica that dies, or the wait
             # for a place, still has a status of its own.
             head: Head = await anext(answer)
-            headers = {k.decode(): v.decode() for k, v in head.headers if k.lower() not in _DROPPED}
+            headers = _headers(head)
             if headers.get("content-type", "").startswith("text/event-stream"):
                 return StreamingResponse(_stream(head, answer), head.status, headers)
             body = head.body + b"".join([piece async for piece in answer])
@@ -84,8 +84,8 @@ class Ingress:
         try:
             results = await calls.results_async(timeout_s=_CHANGE_S, return_exceptions=True)
         except TimeoutError:
-            raise_of = f"not all replicas have done it within {_CHANGE_S:.0f} s"
-            return ApiError(503, raise_of, kind="server_error", retry_after=5).response()
+            message = f"not all replicas have done it within {_CHANGE_S:.0f} s"
+            return ApiError(503, message, kind="server_error", retry_after=5).response()
         heads = [r for r in results if isinstance(r, Head)]
         done = [h for h in heads if h.status == 200]
         refused = [h for h in heads if h.status != 200]
@@ -100,7 +100,7 @@ class Ingress:
         if not heads:
             return problem(next(r for r in results if isinstance(r, Exception))).response()
         head = (done or refused)[0]
-        headers = {k.decode(): v.decode() for k, v in head.headers if k.lower() not in _DROPPED}
+        headers = _headers(head)
         return Response(head.body, head.status, headers)
 
     async def _metrics(self) -> Response:
@@ -109,6 +109,11 @@ class Ingress:
         )
         text = together(r for r in results if isinstance(r, Page))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _headers(head: Head) -> dict[str, str]:
+    """Without those that tell of the body's length, which may go out in other pieces."""
+    return {k.decode(): v.decode() for k, v in head.headers if k.lower() not in _DROPPED}
 
 
 async def _stream(head: Head, answer: DeploymentResponseGenerator[Any]) -> AsyncIterator[bytes]:

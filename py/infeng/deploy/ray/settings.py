@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from infeng.sched import Limits
+from infeng.serve.options import Options
 
 
 class Settings(BaseModel):
@@ -34,8 +35,8 @@ class Settings(BaseModel):
     adapter_memory: int | None = Field(None, ge=1)
     max_running: int = Field(Limits.running, ge=1)
     max_queue: int = Field(Limits.queue, ge=1)
-    timeout: float = Field(600.0, gt=0)
-    max_body: int = Field(4 << 20, ge=1)
+    timeout: float = Field(Options.timeout, gt=0)
+    max_body: int = Field(Options.max_body, ge=1)
 
     @field_validator("adapters", mode="before")
     @classmethod

@@ -1,0 +1,1 @@
+"""What limits a machine, and what to do about it."""
