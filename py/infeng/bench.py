@@ -66,7 +66,6 @@ class Contexts:
         """Raises UsageError if the context is shorter."""
         self._llm, self._depth = llm, depth
         ids = _ids(llm, depth)
-        self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
             self._texts = [
                 stack.enter_context(contextlib.closing(_Sequence(llm))) for _ in range(count)

@@ -44,9 +44,7 @@ def kv_pages(engine: Engine, config: ModelConfig, budget: int | None) -> int:
 
 def kv_token_bytes(config: ModelConfig, kv_dtype: str) -> float:
     """Bytes of one token's keys and values in all layers."""
-    positions, page = kv_page_bytes(
-        kv_dtype, config.num_hidden_layers, config.num_key_value_heads, config.head_dim
-    )
+    positions, page = _kv_page(config, kv_dtype)
     return page / positions
 
 
@@ -55,9 +53,7 @@ def estimate(weights: int, config: ModelConfig, sequences: int, context: int) ->
     or the library take with default options, beside Python itself. weights: the file's bytes."""
     parts = {"weights": weights}
     for dtype in KV_DTYPES:
-        positions, page = kv_page_bytes(
-            dtype, config.num_hidden_layers, config.num_key_value_heads, config.head_dim
-        )
+        positions, page = _kv_page(config, dtype)
         parts[f"kv_{dtype}"] = sequences * math.ceil(context / positions) * page
     parts["logits"] = sequences * config.vocab_size * 4
     parts["activations"] = Limits.step_tokens * _activation_bytes(config)
@@ -75,6 +71,13 @@ def read_per_token(header: dict[str, Any]) -> int:
         t["data"]["bytes"] + t.get("scale", {"bytes": 0})["bytes"]
         for t in header["tensors"]
         if t["name"] != "model.embed_tokens.weight" or header["config"]["tie_word_embeddings"]
+    )
+
+
+def _kv_page(config: ModelConfig, kv_dtype: str) -> tuple[int, int]:
+    """Tokens of a page of the KV cache, and its bytes in all layers."""
+    return kv_page_bytes(
+        kv_dtype, config.num_hidden_layers, config.num_key_value_heads, config.head_dim
     )
 
 
