@@ -248,9 +248,7 @@ impl Run<'_> {
         bpe.merge_abreast(abreast, words.len(), symbols, pair, |n, ids| {
             let Word { key, hash, .. } = words[n];
             own.put(key, hash, ids);
-            if (2..=MOST).contains(&ids.len()) {
-                fast.shared.put(hash, key, ids);
-            }
+            fast.share(key, hash, ids);
         });
     }
 }

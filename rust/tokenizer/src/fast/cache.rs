@@ -238,11 +238,15 @@ impl Shared {
     /// Brings near what `get` will look at.
     #[inline]
     pub(super) fn near(&self, hash: u64) {
-        near(&self.0, (hash as usize >> 20) & (SHARED - 1));
+        near(&self.0, Self::place(hash));
     }
 
     fn slot(&self, hash: u64) -> &Slot {
-        &self.0[(hash as usize >> 20) & (SHARED - 1)]
+        &self.0[Self::place(hash)]
+    }
+
+    fn place(hash: u64) -> usize {
+        (hash as usize >> 20) & (SHARED - 1)
     }
 
     pub(super) fn get(&self, key: Key, hash: u64) -> Option<Entry> {

@@ -177,6 +177,13 @@ impl Fast {
         self.byte_pairs[(usize::from(bytes[at]) << 8) | usize::from(bytes[at + 1])]
     }
 
+    /// Keeps what merging made of a string for all threads, if an entry holds it.
+    fn share(&self, key: Key, hash: u64, ids: &[u32]) {
+        if (2..=MOST).contains(&ids.len()) {
+            self.shared.put(hash, key, ids);
+        }
+    }
+
     fn composed<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if !self.compose || text.is_ascii() || Stable::get().is_composed(text) {
             return Cow::Borrowed(text);
@@ -277,17 +284,11 @@ impl Run<'_> {
             entry.push_to(out);
         } else if word.is_ascii() {
             self.merged(word, out);
-            self.share(key, hash, &out[before..]);
+            fast.share(key, hash, &out[before..]);
         } else {
             self.in_units(word, out);
         }
         self.state.own.put(key, hash, &out[before..]);
-    }
-
-    fn share(&self, key: Key, hash: u64, ids: &[u32]) {
-        if (2..=MOST).contains(&ids.len()) {
-            self.fast.shared.put(hash, key, ids);
-        }
     }
 
     /// A word, or a unit, that is longer than a key.
@@ -364,7 +365,7 @@ impl Run<'_> {
             entry.push_to(out);
         } else {
             self.merged(&text[start..end], out);
-            self.share(key, hash, &out[before..]);
+            fast.share(key, hash, &out[before..]);
         }
         self.state.own.put(key, hash, &out[before..]);
     }
