@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 
 from perf.attention.rows import KEYS, Shape, add_arguments, measure
+from perf.driver.pairs import Plan
 from perf.driver.sweep import Lab, Row, Sweep, columns, main
 
 COLUMNS = columns(
@@ -58,6 +59,8 @@ SWEEP = Sweep(
     },
     run=rows,
     add_arguments=add_arguments,
+    # A step of 8192 keys takes as long as the driver's whole slice.
+    quick=Plan(blocks=4, min_epochs=10, max_epochs=30, budget_s=20.0),
 )
 
 if __name__ == "__main__":
