@@ -91,14 +91,14 @@ void SumExtent(const std::string& file, json* owner, const char* part) {
   const json bytes = extent->value("bytes", json());
   if (!offset.is_number_unsigned() || !bytes.is_number_unsigned()) return;
   if (offset.get<uint64_t>() > file.size()) return;
-  (*extent)["xxh3"] = HexSum(Xxh3(
-      std::string_view(file).substr(offset.get<uint64_t>(), bytes.get<uint64_t>())));
+  (*extent)["xxh3"] =
+      HexSum(Xxh3(std::string_view(file).substr(offset.get<uint64_t>(), bytes.get<uint64_t>())));
 }
 
 // Makes the sums fit as far as there are any.
 void Seal(std::string* file) {
-  json header = json::parse(std::string_view(*file).substr(kPrelude, HeaderBytes(*file)), nullptr,
-                            false);
+  json header =
+      json::parse(std::string_view(*file).substr(kPrelude, HeaderBytes(*file)), nullptr, false);
   if (header.is_object()) {
     for (const char* list : {"sections", "tensors"}) {
       if (!header.contains(list) || !header[list].is_array()) continue;
@@ -149,8 +149,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
   if (!infeng::HasHeader(file)) file = infeng::Healthy(seed);
   if (seed % 64 == 0) {
     file.resize(max_size);
-    file.resize(LLVMFuzzerMutate(reinterpret_cast<uint8_t*>(file.data()),
-                                 std::min(size, max_size), max_size));
+    file.resize(LLVMFuzzerMutate(reinterpret_cast<uint8_t*>(file.data()), std::min(size, max_size),
+                                 max_size));
   } else {
     infeng::Mutate(&file, seed);
   }

@@ -80,8 +80,7 @@ Target Read(const ModelConfig& config, Reader* reader) {
   std::array<float, kValues> values{};
   for (float& value : values) value = reader->Next<float>();
 
-  const ModuleShape shape =
-      ShapeOf(config, static_cast<Module>(module < kModules ? module : 0));
+  const ModuleShape shape = ShapeOf(config, static_cast<Module>(module < kModules ? module : 0));
   // A rank that is refused says nothing about memory.
   const size_t rank = target.rank <= kMaxRank + 1 ? target.rank : 1;
   const auto count = [](size_t right, int more) {

@@ -9,7 +9,8 @@
 namespace infeng {
 
 // Reads all that an opened model hands out, or the message that refuses it. What is wrong with that
-// in one line: a message that is not one clear line, weights that no kernel may see. Empty: nothing.
+// in one line: a message that is not one clear line, weights that no kernel may see. Empty:
+// nothing.
 std::string FaultOf(const StatusOr<std::unique_ptr<ModelFile>>& opened, const std::string& path);
 
 }  // namespace infeng
