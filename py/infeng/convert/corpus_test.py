@@ -7,7 +7,7 @@ import pytest
 from infeng.convert.fuzz_targets import LIMIT, TARGETS
 from infeng.testing.mutations import memory_limit
 
-CORPUS = Path("testdata/fuzz")
+CORPUS = Path("py/infeng/convert/fuzz_corpus")
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))

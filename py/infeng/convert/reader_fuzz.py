@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["infeng", "gguf.gguf_reader", "json"]):
 
 from infeng.testing.mutations import memory_limit, mutate, mutate_json
 
-CORPUS = Path("testdata/fuzz").absolute()
+CORPUS = Path("py/infeng/convert/fuzz_corpus").absolute()
 
 
 def change(data: bytes, max_size: int, seed: int) -> bytes:
