@@ -36,9 +36,8 @@ def _near(body: dict[str, Any], path: str) -> dict[str, Any]:
     if path.endswith("completions"):
         _make_short(body)
         _make_agree(body)
-    elif path == "/tokenize" and isinstance(body.get("prompt"), str):
-        if body.get("messages") is not None:
-            body["prompt"] = None  # only one of them
+    elif isinstance(body.get("prompt"), str) and body.get("messages") is not None:
+        body["prompt"] = None  # /tokenize takes only one of them
     return body
 
 
@@ -76,7 +75,7 @@ def _make_agree(body: dict[str, Any]) -> None:
 def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> schemathesis.Case:
     if isinstance(case.body, dict):
         case.body = _near(case.body, case.operation.path)
-    name = (case.path_parameters or {}).get("name")
-    if isinstance(name, str):
-        case.path_parameters["name"] = _pick(name, _MODELS)
+    place = case.path_parameters
+    if place and isinstance(place.get("name"), str):
+        place["name"] = _pick(place["name"], _MODELS)
     return case
