@@ -3,7 +3,7 @@ reads any. fuzz_test.py damages whole files, reader_fuzz.py is guided by coverag
 corpus_test.py replays what that has found.
 
 A coverage-guided target's input is the part of a file that says what there is; the weights, which
-are most of a file and none of its logic, are zeros that are put after it."""
+are most of a file and none of its logic, are zeros or ones that are put after it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gguf.constants import GGMLQuantizationType as Kind
@@ -93,15 +94,15 @@ def _gguf_seeds(folder: Path) -> list[bytes]:
 
 def _read_gguf(folder: Path, data: bytes) -> bool:
     path = folder / "m.gguf"
-    path.write_bytes(data + bytes(64) + _zeros(small.shapes()))
+    # Ones, since a factor of RoPE may not be zero.
+    ones = np.ones(len(_zeros(small.shapes())) // 4 + 64, "<f4").tobytes()
+    path.write_bytes(data + bytes(-len(data) % 32) + ones)
     return consume(path)
 
 
 def _safetensors_seeds(folder: Path) -> list[bytes]:
-    return [
-        _header(small.write_huggingface(folder / "seed", weights) / "model.safetensors")
-        for weights in (small.random_weights(), small.random_weights(tied=False))
-    ]
+    model = small.write_huggingface(folder / "seed", small.random_weights())
+    return [_header(model / "model.safetensors")]
 
 
 def _read_safetensors(folder: Path, data: bytes) -> bool:
@@ -137,6 +138,7 @@ _BETWEEN = b"\0"  # what separates adapter_config.json from the header of the we
 
 def _peft_seeds(folder: Path) -> list[bytes]:
     result = []
+    changes: dict[str, Any]
     for changes in ({}, {"use_rslora": True, "alpha_pattern": {"down_proj": 4}}):
         made = write_adapter(folder / "seed", **changes)
         header = _header(made / "adapter_model.safetensors")
