@@ -138,8 +138,8 @@ _BETWEEN = b"\0"  # what separates adapter_config.json from the header of the we
 
 def _peft_seeds(folder: Path) -> list[bytes]:
     result = []
-    changes: dict[str, Any]
-    for changes in ({}, {"use_rslora": True, "alpha_pattern": {"down_proj": 4}}):
+    variants: list[dict[str, Any]] = [{}, {"use_rslora": True, "alpha_pattern": {"down_proj": 4}}]
+    for changes in variants:
         made = write_adapter(folder / "seed", **changes)
         header = _header(made / "adapter_model.safetensors")
         result.append((made / "adapter_config.json").read_bytes() + _BETWEEN + header)
