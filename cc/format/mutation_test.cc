@@ -15,6 +15,7 @@
 #include "cc/format/model_file.h"
 #include "cc/format/testing/infq_builder.h"
 #include "cc/format/testing/infq_edit.h"
+#include "cc/format/testing/whole_use.h"
 #include "gtest/gtest.h"
 
 namespace infeng {
@@ -162,37 +163,8 @@ bool Accepted(const std::string& bytes, const std::string& how) {
   const std::string path = WriteTestFile(bytes);
   const StatusOr<std::unique_ptr<ModelFile>> opened = ModelFile::Open(path);
   unlink(path.c_str());
-  if (!opened.ok()) {
-    const std::string& message = opened.status().message();
-    EXPECT_TRUE(message.starts_with(path + ": ")) << message;
-    EXPECT_TRUE(std::all_of(message.begin(), message.end(), [](char c) {
-      return c >= ' ' && c <= '~';
-    })) << message;
-    EXPECT_LT(message.size(), path.size() + 500) << message;
-    return false;
-  }
-  const ModelFile& file = **opened;
-  uint64_t sum = 0;
-  for (const char c : *file.section("tokenizer.json")) sum += static_cast<unsigned char>(c);
-  for (const auto& [name, w] : file.tensors()) {
-    const size_t count = w.np * w.kp;
-    if (w.dtype == DType::kF32) {
-      for (size_t i = 0; i < count; ++i) EXPECT_TRUE(std::isfinite(w.f32[i])) << how;
-      continue;
-    }
-    if (w.dtype == DType::kU4) {
-      for (size_t i = 0; i < count / 2; ++i) sum += w.u4[i];
-      for (size_t i = 0; i < count / w.group * 2; ++i)
-        EXPECT_NE(w.scale[i] & 0x7c00, 0x7c00) << how;
-      continue;
-    }
-    for (size_t i = 0; i < count; ++i) {
-      EXPECT_NE(w.i8[i], -128) << how;
-      sum += w.scale[i / w.group];
-    }
-  }
-  EXPECT_GT(sum, 0U) << how;
-  return true;
+  EXPECT_EQ(FaultOf(opened, path), "") << how;
+  return opened.ok();
 }
 
 class MutationTest : public testing::TestWithParam<const char*> {

@@ -121,8 +121,12 @@ StatusOr<std::shared_ptr<const Adapter>> Adapter::Create(const ModelConfig& conf
     if (update != nullptr) return InvalidArgument(where + ": the target occurs twice");
     const int a_exponent = Exponent(target.a);
     const int b_exponent = Exponent(target.b);
-    update = std::make_unique<LowRank>(LowRank{target.rank, shape.n, RoundUp(shape.k, 16),
-                                               std::ldexp(target.scale, a_exponent + b_exponent),
+    const float scale = std::ldexp(target.scale, a_exponent + b_exponent);
+    // An infinite one would make NaN of each zero.
+    if (!std::isfinite(scale)) {
+      return InvalidArgument(where + ": scale, A and B multiply to more than a float can hold");
+    }
+    update = std::make_unique<LowRank>(LowRank{target.rank, shape.n, RoundUp(shape.k, 16), scale,
                                                PackA(target.a, target.rank, shape.k, a_exponent),
                                                PackB(target.b, shape.n, target.rank, b_exponent)});
   }

@@ -43,8 +43,8 @@ struct AdapterTarget {
 // takes it back. Immutable.
 class Adapter {
  public:
-  // Fails, naming the target, if a module, layer, rank or size is not the model's, if a value is
-  // not finite, or if a target occurs twice.
+  // Fails, naming the target, if a module, layer, rank or size is not the model's, if a value
+  // or the product of scale, A and B is not finite, or if a target occurs twice.
   static StatusOr<std::shared_ptr<const Adapter>> Create(const ModelConfig& config,
                                                          const std::string& name,
                                                          std::span<const AdapterTarget> targets);
