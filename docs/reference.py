@@ -126,10 +126,11 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[st
 def _content(content: dict[str, Any]) -> str:
     told = []
     for media, value in content.items():
-        form = _type(value["schema"])
         if media == "application/json":
-            told.append(form)
+            told.append(_type(value["schema"]))
         elif media == "text/event-stream":
+            data = value["schema"]["properties"]["data"]["anyOf"]
+            form = _type(data[0]["contentSchema"])
             told.append(f"with `stream`, `data:` lines with {form} and at the end `[DONE]`")
         else:
             told.append(f"`{media}`")

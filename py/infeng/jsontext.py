@@ -79,7 +79,9 @@ class Fields:
         self.where = where
 
     def fail(self, key: str, problem: str) -> InputError:
-        return InputError(f"{self.where}: {key}: {problem}")
+        # Keys are a stranger's too: line ends and a terminal's control characters among them.
+        shown = key if key.isprintable() and len(key) <= 100 else short(key)
+        return InputError(f"{self.where}: {shown}: {problem}")
 
     @overload
     def get(self, key: str, kind: type[T]) -> T: ...

@@ -64,6 +64,7 @@ def test_ranks_by_pattern(tmp_path: Path) -> None:
         ({"init_lora_weights": "pissa"}, "init_lora_weights: 'pissa'"),
         ({"trainable_token_indices": [1]}, "trainable_token_indices"),
         ({"something_new": 1}, "something_new: 1 is not supported"),
+        ({"a\nb": 1}, r"'a\nb': 1 is not supported"),
         ({"r": 0}, "r: expected an integer from 1"),
         ({"r": 8}, "shape [4, 64] where the base model and rank need [8, 64]"),
         ({"lora_alpha": "x"}, "lora_alpha: expected a number"),

@@ -286,6 +286,7 @@ def test_weights_must_be_finite(tmp_path: Path, value: float, name: str) -> None
         ({"llama__rope__scaling__type": ("add_string", "yarn")}, "llama.rope.scaling.type: 'yarn'"),
         ({"llama__expert_count": ("add_uint32", 8)}, "llama.expert_count: 8"),
         ({"llama__surprise": ("add_uint32", 1)}, "llama.surprise: is not supported"),
+        ({"llama__a\nb\x1b[2J": ("add_uint32", 1)}, r"'llama.a\nb\x1b[2J': is not supported"),
         ({"split__count": ("add_uint16", 2)}, "split.count"),
         ({"pre": "falcon"}, "tokenizer.ggml.pre: 'falcon' is not supported"),
         ({"tokenizer__ggml__add_space_prefix": ("add_bool", True)}, "add_space_prefix: True"),

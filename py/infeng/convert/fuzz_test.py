@@ -7,32 +7,9 @@ from pathlib import Path
 import pytest
 from gguf.constants import GGMLQuantizationType as Kind
 
-from infeng.convert import Recipe, open_source
-from infeng.convert.converter import _blocks, _check_finite, _check_texts
-from infeng.convert.quantize import quantize_int8
-from infeng.errors import InputError
+from infeng.convert.fuzz_targets import LIMIT, consume
 from infeng.testing import small_model as small
 from infeng.testing.mutations import memory_limit, mutate, mutate_json
-
-LIMIT = 1 << 28
-
-
-def consume(path: Path) -> bool:
-    """Do what convert does but write; whether it went well."""
-    try:
-        source = open_source(path)
-        _check_texts(source, path)
-        for name, shape in source.config.shapes().items():
-            layout = Recipe("f32").layout(name, shape)
-            for start, stop in _blocks(layout):
-                weights = source.rows(name, start, stop)
-                _check_finite(weights, f"{path}: {name}")
-                if len(shape) == 2 and shape[1] % 32 == 0:
-                    quantize_int8(weights, 32)
-    except InputError as e:
-        assert "\n" not in str(e) and str(path.parent) in str(e), e
-        return False
-    return True
 
 
 def attack(path: Path, data: bytes, count: int, front: int, seed: int) -> None:

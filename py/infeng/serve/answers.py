@@ -15,7 +15,7 @@ from infeng.llm import LLM
 from infeng.serve import errors
 from infeng.serve.engine_thread import EngineThread, Stream
 from infeng.serve.grammar import Grammars
-from infeng.serve.protocol import ChatRequest, CompletionRequest, Generation
+from infeng.serve.protocol import ChatRequest, CompletionRequest
 
 Maker = Callable[[Callable[[Event], None]], Answer]
 _SEEDS = 1 << 64
@@ -235,8 +235,3 @@ def _reason(reason: str | None) -> str | None:
 
 def _data(value: object) -> bytes:
     return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
-
-
-def body_of(kind: type[Generation], data: bytes) -> Any:
-    """A request's body, checked. Raises pydantic.ValidationError."""
-    return kind.model_validate_json(data)

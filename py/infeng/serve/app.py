@@ -126,7 +126,8 @@ class Server:
             data += piece
             if len(data) > limit:
                 raise too_large
-        return kind.model_validate_json(data)
+        # Strict, so that what the OpenAPI document forbids is refused: "7" is no number.
+        return kind.model_validate_json(data, strict=True)
 
     def _adapter(self, model: str) -> str | None:
         if model == self.options.name:
@@ -328,7 +329,9 @@ async def _disconnected(request: Request) -> None:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = {404: f"no such route: {request.url.path}"}.get(error.status_code, error.detail)
-    return errors.ApiError(error.status_code, f"{request.method}: {message}").response()
+    response = errors.ApiError(error.status_code, f"{request.method}: {message}").response()
+    response.headers.update(error.headers or {})  # Allow, of a wrong method
+    return response
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:

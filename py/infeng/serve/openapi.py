@@ -152,7 +152,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     else:
         content = {"application/json": {"schema": _ref(operation.answer)}}
     if operation.chunk is not None:
-        content[_STREAM] = {"schema": _ref(operation.chunk)}
+        content[_STREAM] = {"schema": _event(operation.chunk)}
     told["responses"] = {"200": {"description": "Done.", "content": content}}
     failure = {"application/json": {"schema": _ref(responses.Failure)}}
     if operation.name == "health":
@@ -163,6 +163,16 @@ def _operation(operation: Operation) -> dict[str, Any]:
     for status in operation.errors:
         told["responses"][str(status)] = {"description": ERRORS[status], "content": failure}
     return told
+
+
+def _event(chunk: type[BaseModel]) -> dict[str, Any]:
+    """One server-sent event: its data is the JSON of a chunk, or of a failure, or the end."""
+    json_of = [
+        {"contentMediaType": "application/json", "contentSchema": _ref(model)}
+        for model in (chunk, responses.Failure)
+    ]
+    data = {"type": "string", "anyOf": [*json_of, {"const": "[DONE]"}]}
+    return {"type": "object", "properties": {"data": data}, "required": ["data"]}
 
 
 def _ref(model: type[BaseModel]) -> dict[str, str]:

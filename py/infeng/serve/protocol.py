@@ -14,7 +14,9 @@ from infeng.generation import SamplingParams
 MAX_CHOICES = 32
 _DEFAULTS = SamplingParams()
 
-Stop = Annotated[list[str], Field(max_length=16)]
+StopText = Annotated[str, Field(min_length=1)]
+Stop = Annotated[list[StopText], Field(max_length=16)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
@@ -73,7 +75,7 @@ class Generation(Body):
     seed: int | None = Field(
         None, ge=-(1 << 63), lt=1 << 64, description="the same gives the same answer, anywhere"
     )
-    stop: str | Stop | None = Field(None, description="texts that end the answer")
+    stop: StopText | Stop | None = Field(None, description="texts that end the answer")
     presence_penalty: float | None = Field(
         None, ge=-2, le=2, description="taken from the logit of each token that has come"
     )
@@ -84,8 +86,10 @@ class Generation(Body):
         None, gt=0, le=10, description="divides positive logits of tokens that were there, "
         "multiplies negative ones"
     )  # fmt: skip
-    logit_bias: dict[str, float] | None = Field(
-        None, description="added to logits, by token id; from -100 to 100"
+    logit_bias: dict[str, Bias] | None = Field(
+        None,
+        description="added to logits, by token id",
+        json_schema_extra={"propertyNames": {"pattern": "^[0-9]+$"}},
     )
     response_format: ResponseFormat | None = Field(
         None, description="JSON, of a schema if there is one"
@@ -132,13 +136,9 @@ class Generation(Body):
 
     @model_validator(mode="after")
     def _biases(self) -> Generation:
-        for key, bias in (self.logit_bias or {}).items():
+        for key in self.logit_bias or {}:
             if not key.isascii() or not key.isdigit():
                 raise ValueError(f"logit_bias: {key[:20]!r} is no token id")
-            if abs(bias) > 100:
-                raise ValueError(f"logit_bias: {bias} is not from -100 to 100")
-        if any(not stop for stop in self.stops):
-            raise ValueError("stop: an empty text")
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options: only with stream")
         return self

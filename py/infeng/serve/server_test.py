@@ -256,6 +256,11 @@ def test_parameters_change_what_they_say(server: ServerProcess, llm: LLM) -> Non
         ({"max_tokens": 0}, 400, "max_tokens"),
         ({"logit_bias": {"x": 1}}, 400, "logit_bias"),
         ({"logit_bias": {"99999": 1}}, 400, "outside the vocabulary"),
+        ({"logit_bias": {"5": 101}}, 400, "logit_bias"),
+        ({"logit_bias": {"5": float("nan")}}, 400, "logit_bias"),
+        ({"temperature": float("nan")}, 400, "temperature"),
+        ({"repetition_penalty": float("nan")}, 400, "repetition_penalty"),
+        ({"stop": ""}, 400, "stop"),
         ({"top_logprobs": 2}, 400, "top_logprobs"),
         ({"stop": [""]}, 400, "stop"),
         ({"tools": []}, 400, "Unrecognized request argument supplied: tools"),
@@ -300,9 +305,54 @@ def test_bodies_that_are_none(server: ServerProcess) -> None:
     assert connection.getresponse().status == 413
     connection.close()
     assert server.request("/v1/nowhere")[0] == 404
-    assert server.request("/v1/chat/completions")[0] == 405
+    status, _, headers = server.request("/v1/chat/completions")
+    assert status == 405 and headers["allow"] == "POST"
     # And it still answers.
     assert server.request("/health")[1] == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        ("/v1/chat/completions", "max_tokens", "5"),
+        ("/v1/chat/completions", "max_tokens", True),
+        ("/v1/chat/completions", "temperature", "0.5"),
+        ("/v1/chat/completions", "stream", "false"),
+        ("/v1/completions", "logit_bias", {"5": "1"}),
+        ("/v1/load_lora_adapter", "load_inplace", 1),
+        ("/tokenize", "return_token_strs", "yes"),
+        ("/detokenize", "tokens", ["0"]),
+    ],
+)
+def test_values_of_other_types_are_not_converted(
+    server: ServerProcess, path: str, field: str, value: object
+) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": chat(),
+        "/v1/completions": {"model": "small", "prompt": "Hi"},
+        "/v1/load_lora_adapter": {"lora_name": "x", "lora_path": "/nowhere"},
+        "/tokenize": {"prompt": "Hi"},
+        "/detokenize": {},
+    }
+    status, body, _ = server.request(path, bodies[path] | {field: value})
+    assert status == 400 and body["error"]["param"].startswith(field), body
+
+
+def test_numbers_of_any_size(server: ServerProcess) -> None:
+    """What the document allows without a bound has an answer, or is refused."""
+    huge = 10**40
+    for changes in (
+        {"max_tokens": huge, "stop": ["e", "a", " "]},
+        {"max_tokens": 2, "top_k": huge},
+        {"max_tokens": 2, "priority": huge},
+        {"max_tokens": 2, "priority": -huge},
+        {"max_tokens": 2, "logit_bias": {str(huge): 1}},
+    ):
+        assert server.request("/v1/chat/completions", chat(**changes))[0] in (200, 400), changes
+    assert server.request("/v1/completions", {"model": "small", "prompt": [huge]})[0] == 400
+    assert server.request("/detokenize", {"tokens": [huge]})[0] == 400
+    unload = {"lora_name": "none", "lora_int_id": huge}
+    assert server.request("/v1/unload_lora_adapter", unload)[0] == 404
 
 
 def test_tokenize(server: ServerProcess, llm: LLM) -> None:
