@@ -171,7 +171,11 @@ class Scheduler:
         self.adapters.stop_draining()
         blocked: set[str | None] = set()
         while budget and len(self.running) < self.limits.running and len(self.waiting):
-            request = next((r for r in self.waiting.heads() if r.adapter not in blocked), None)
+            # A preempted one has its adapter's content still: who waits for that to leave, or for a
+            # newer one, waits for it to end.
+            request = next(
+                (r for r in self.waiting.heads() if r.version or r.adapter not in blocked), None
+            )
             if request is None:
                 break
             if not self._adapter_ready(request):

@@ -92,6 +92,19 @@ def test_any_load_is_answered_as_each_alone(
     assert all(v.users == 0 for v in s.engine.resident)
 
 
+def test_a_preempted_request_ends_though_others_wait_for_its_adapter_to_leave() -> None:
+    s = simulation(budget=10)
+    preempted = s.submit([1, 2, 3, 4], 20, "a", priority=1)
+    s.step()
+    s.submit([*range(20)], 28)
+    while not preempted.preemptions:
+        s.step()
+    s.submit([5], 2, "b")
+    s.submit([6], 2, "a")
+    s.run(200)
+    assert len(s.finished) == 4 and preempted.tokens == alone(preempted)
+
+
 def test_the_same_calls_give_the_same_plans() -> None:
     def play() -> list[list[tuple[int, int, int]]]:
         s = simulation(budget=20)
