@@ -155,7 +155,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
     infeng::Mutate(&file, seed);
   }
   if (file.size() > max_size) return size;
-  std::memcpy(data, file.data(), file.size());
+  std::copy(file.begin(), file.end(), data);
   return file.size();
 }
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -95,7 +94,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
     const std::string text =
         infeng::MutateJson({reinterpret_cast<const char*>(data), size}, seed / 8);
     if (!text.empty() && text.size() <= max_size) {
-      std::memcpy(data, text.data(), text.size());
+      std::copy(text.begin(), text.end(), data);
       return text.size();
     }
   }

@@ -87,10 +87,10 @@ class Change {
   void Rename(json* node) {
     if (node->empty()) return;
     const json::iterator child = Child(node);
-    const std::string key = child.key();
+    const std::string name = Text(child.key());
     json value = std::move(*child);
     node->erase(child);
-    (*node)[Text(key)] = std::move(value);
+    (*node)[name] = std::move(value);
   }
 
   json Near(const json& node) {

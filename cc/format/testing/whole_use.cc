@@ -54,7 +54,7 @@ std::string FaultOf(const StatusOr<std::unique_ptr<ModelFile>>& opened, const st
   g_sum = sum;
   for (const auto& [name, w] : file.tensors()) {
     const std::string fault = FaultOfTensor(w);
-    if (!fault.empty()) return name + ": " + fault;
+    if (!fault.empty()) return std::string(name).append(": ").append(fault);
   }
   return "";
 }
