@@ -12,12 +12,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <string_view>
 
-#include "cc/format/checksum.h"
 #include "cc/format/model_file.h"
 #include "cc/format/testing/infq_builder.h"
 #include "cc/format/testing/infq_edit.h"
@@ -28,8 +26,6 @@ extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
 namespace infeng {
 namespace {
-
-using nlohmann::json;
 
 constexpr size_t kPrelude = 64;
 
@@ -69,49 +65,9 @@ std::string Healthy(uint32_t recipe) {
   return BuildInfq(options);
 }
 
-size_t HeaderBytes(const std::string& file) {
-  uint64_t bytes = 0;
-  std::memcpy(&bytes, file.data() + 8, sizeof(bytes));
-  return bytes;
-}
-
 bool HasHeader(const std::string& file) {
   return file.size() > kPrelude && file.starts_with("INFQ") &&
          HeaderBytes(file) <= file.size() - kPrelude;
-}
-
-void SumExtent(const std::string& file, json* owner, const char* part) {
-  json* extent = owner;
-  if (part != nullptr) {
-    if (!owner->is_object() || !owner->contains(part)) return;
-    extent = &(*owner)[part];
-  }
-  if (!extent->is_object() || !extent->contains("xxh3")) return;
-  const json offset = extent->value("offset", json());
-  const json bytes = extent->value("bytes", json());
-  if (!offset.is_number_unsigned() || !bytes.is_number_unsigned()) return;
-  if (offset.get<uint64_t>() > file.size()) return;
-  (*extent)["xxh3"] =
-      HexSum(Xxh3(std::string_view(file).substr(offset.get<uint64_t>(), bytes.get<uint64_t>())));
-}
-
-// Makes the sums fit as far as there are any.
-void Seal(std::string* file) {
-  json header =
-      json::parse(std::string_view(*file).substr(kPrelude, HeaderBytes(*file)), nullptr, false);
-  if (header.is_object()) {
-    for (const char* list : {"sections", "tensors"}) {
-      if (!header.contains(list) || !header[list].is_array()) continue;
-      for (json& entry : header[list]) {
-        SumExtent(*file, &entry, nullptr);
-        SumExtent(*file, &entry, "data");
-        SumExtent(*file, &entry, "scale");
-      }
-    }
-    const std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
-    if (text.size() <= file->size() - kPrelude) ReplaceHeader(file, text);
-  }
-  Reseal(file);
 }
 
 // Lets libFuzzer change the bytes from `begin` to `end`; what follows keeps its place.
@@ -136,7 +92,9 @@ void Mutate(std::string* file, uint32_t seed) {
         MutateJson(std::string_view(*file).substr(kPrelude, header_end - kPrelude), random());
     if (!text.empty() && text.size() <= file->size() - kPrelude) ReplaceHeader(file, text);
   }
-  if (file->size() > kPrelude && HeaderBytes(*file) <= file->size() - kPrelude) Seal(file);
+  if (file->size() > kPrelude && HeaderBytes(*file) <= file->size() - kPrelude) {
+    ResealSections(file);
+  }
 }
 
 }  // namespace

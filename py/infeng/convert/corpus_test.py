@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infeng.convert.fuzz_targets import LIMIT, TARGETS
+from infeng.convert.fuzz_targets import TARGETS
 from infeng.testing.mutations import memory_limit
 
 CORPUS = Path("py/infeng/convert/fuzz_corpus")
@@ -17,6 +17,6 @@ def test_corpus(tmp_path: Path, name: str) -> None:
         assert target.read(tmp_path, seed)
     results = []
     for path in sorted((CORPUS / name).iterdir()):
-        with memory_limit(LIMIT):
+        with memory_limit():
             results.append(target.read(tmp_path, path.read_bytes()))
     assert len(results) >= 20 and not all(results)

@@ -8,7 +8,9 @@ are most of a file and none of its logic, are zeros or ones that are put after i
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,13 @@ from gguf.constants import GGMLQuantizationType as Kind
 
 from infeng.adapter import load_peft
 from infeng.convert import Recipe, open_source
+from infeng.convert.config import ModelConfig
 from infeng.convert.converter import _blocks, _check_finite, _check_texts
 from infeng.convert.families import from_huggingface
 from infeng.convert.quantize import quantize_int8
 from infeng.errors import InputError
 from infeng.testing import small_model as small
 from infeng.testing.small_adapter import adapter_tensors, write_adapter
-
-LIMIT = 1 << 28  # bytes that a reader may reserve
 
 
 def consume(path: Path) -> bool:
@@ -46,11 +47,15 @@ def consume(path: Path) -> bool:
     return True
 
 
+@functools.cache
+def _base() -> ModelConfig:
+    return from_huggingface(small.config(), "config.json", {}, "")[0]
+
+
 def consume_adapter(folder: Path) -> bool:
     """Load a PEFT folder for the small model; whether it went well."""
-    base = from_huggingface(small.config(), "config.json", {}, "")[0]
     try:
-        load_peft(folder, base)
+        load_peft(folder, _base())
     except InputError as e:
         assert "\n" not in str(e) and str(folder) in str(e), e
         return False
@@ -66,18 +71,28 @@ class Target:
     read: Callable[[Path, bytes], bool]
 
 
-def _zeros(shapes: dict[str, tuple[int, ...]]) -> bytes:
-    return bytes(4 * sum(int(np.prod(shape)) for shape in shapes.values()))
-
-
 def _header(path: Path) -> bytes:
     """The JSON at the front of a safetensors file."""
     data = path.read_bytes()
     return data[8 : 8 + int.from_bytes(data[:8], "little")]
 
 
-def _write_safetensors(path: Path, header: bytes, shapes: dict[str, tuple[int, ...]]) -> None:
-    path.write_bytes(len(header).to_bytes(8, "little") + header + _zeros(shapes))
+def _write_safetensors(path: Path, header: bytes, weights: int) -> None:
+    """weights: how many zeros of float32 follow the header."""
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4 * weights))
+
+
+_WEIGHTS = sum(map(math.prod, small.shapes().values()))
+_ADAPTER_WEIGHTS = sum(values.size for values in adapter_tensors().values())
+# Of GGUF: a factor of RoPE may not be zero.
+_ONES = np.ones(_WEIGHTS + 64, "<f4").tobytes()
+
+
+def _huggingface(folder: Path) -> Path:
+    """A good model, made once."""
+    if not folder.is_dir():
+        small.write_huggingface(folder, small.random_weights())
+    return folder
 
 
 def _gguf_seeds(folder: Path) -> list[bytes]:
@@ -94,22 +109,17 @@ def _gguf_seeds(folder: Path) -> list[bytes]:
 
 def _read_gguf(folder: Path, data: bytes) -> bool:
     path = folder / "m.gguf"
-    # Ones, since a factor of RoPE may not be zero.
-    ones = np.ones(len(_zeros(small.shapes())) // 4 + 64, "<f4").tobytes()
-    path.write_bytes(data + bytes(-len(data) % 32) + ones)
+    path.write_bytes(data + bytes(-len(data) % 32) + _ONES)
     return consume(path)
 
 
 def _safetensors_seeds(folder: Path) -> list[bytes]:
-    model = small.write_huggingface(folder / "seed", small.random_weights())
-    return [_header(model / "model.safetensors")]
+    return [_header(_huggingface(folder / "seed") / "model.safetensors")]
 
 
 def _read_safetensors(folder: Path, data: bytes) -> bool:
-    model = folder / "st"
-    if not model.is_dir():
-        small.write_huggingface(model, small.random_weights())
-    _write_safetensors(model / "model.safetensors", data, small.shapes())
+    model = _huggingface(folder / "st")
+    _write_safetensors(model / "model.safetensors", data, _WEIGHTS)
     return consume(model)
 
 
@@ -126,9 +136,7 @@ def _config_seeds(folder: Path) -> list[bytes]:
 
 
 def _read_config(folder: Path, data: bytes) -> bool:
-    model = folder / "hf"
-    if not model.is_dir():
-        small.write_huggingface(model, small.random_weights())
+    model = _huggingface(folder / "hf")
     (model / "config.json").write_bytes(data)
     return consume(model)
 
@@ -151,8 +159,7 @@ def _read_peft(folder: Path, data: bytes) -> bool:
     adapter.mkdir(exist_ok=True)
     config, _, header = data.partition(_BETWEEN)
     (adapter / "adapter_config.json").write_bytes(config)
-    shapes = {name: values.shape for name, values in adapter_tensors().items()}
-    _write_safetensors(adapter / "adapter_model.safetensors", header, shapes)
+    _write_safetensors(adapter / "adapter_model.safetensors", header, _ADAPTER_WEIGHTS)
     return consume_adapter(adapter)
 
 

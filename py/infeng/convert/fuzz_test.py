@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from gguf.constants import GGMLQuantizationType as Kind
 
-from infeng.convert.fuzz_targets import LIMIT, consume
+from infeng.convert.fuzz_targets import consume
 from infeng.testing import small_model as small
 from infeng.testing.mutations import memory_limit, mutate, mutate_json
 
@@ -19,7 +19,7 @@ def attack(path: Path, data: bytes, count: int, front: int, seed: int) -> None:
     path.write_bytes(data)
     assert consume(model)
     failed = 0
-    with memory_limit(LIMIT):
+    with memory_limit():
         for _ in range(count):
             path.write_bytes(mutate(data, source, front))
             failed += not consume(model)
@@ -48,7 +48,7 @@ def test_json_beside(tmp_path: Path, name: str) -> None:
     folder = small.write_huggingface(tmp_path / "hf", small.random_weights())
     data = (folder / name).read_bytes()
     source = random.Random(name)
-    with memory_limit(LIMIT):
+    with memory_limit():
         for i in range(1000):
             change = mutate_json if i % 2 else mutate
             (folder / name).write_bytes(change(data, source))

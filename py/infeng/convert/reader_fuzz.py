@@ -16,7 +16,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["infeng", "gguf.gguf_reader", "json"]):
-    from infeng.convert.fuzz_targets import LIMIT, TARGETS
+    from infeng.convert.fuzz_targets import TARGETS
 
 from infeng.testing.mutations import memory_limit, mutate, mutate_json
 
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
             (folder / "seeds" / str(i)).write_bytes(seed)
 
         def once(data: bytes) -> None:
-            with memory_limit(LIMIT):
+            with memory_limit():
                 target.read(folder, data)
 
         if not any(os.path.isfile(o) or o.startswith("-merge=1") for o in options):

@@ -81,11 +81,11 @@ class ServerProcess:
         return response.status, value, got
 
     def metric(self, name: str) -> float:
-        """The value of a metric without labels."""
+        """The value of a metric; the sum, if it has labels."""
         text = self.request("/metrics")[1]
-        found = re.search(rf"^{name}(?:_total)? (\S+)$", text, re.M)
+        found = re.findall(rf"^{name}(?:_total)?(?:\{{.*\}})? (\S+)$", text, re.M)
         assert found, f"no metric {name}"
-        return float(found.group(1))
+        return sum(map(float, found))
 
     def wait_until_idle(self, seconds: float = 30) -> None:
         """Until nothing runs and nothing waits."""

@@ -7,6 +7,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_LIMIT = 1 << 28
 _NUMBERS = [0, 1, 2, 3, 7, 127, 128, 255, 256, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
 _NUMBERS += [1 << 32, 1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 _TEXTS = [b"null", b"-1", b"0", b"1e999", b"[]", b"{}", b'""', b"true", b"[[[[", b"NaN", b"\xff"]
@@ -54,12 +55,12 @@ def mutate_json(text: bytes, source: random.Random) -> bytes:
 
 
 @contextmanager
-def memory_limit(more: int) -> Iterator[None]:
-    """Let the process reserve at most `more` bytes than now; beyond is a MemoryError."""
+def memory_limit() -> Iterator[None]:
+    """Let the process reserve at most 256 MiB more than now; beyond is a MemoryError."""
     with open("/proc/self/statm") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (now + more, before[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (now + _LIMIT, before[1]))
     try:
         yield
     finally:
